@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A source is where facts about processes come from: this machine's kernel, a
+ * recorded tree, or a wrapper around another source (one records, one fails on
+ * purpose in tests). It is asked by meaning, never by path, because a page map
+ * cannot be recorded as a file (256 GiB, sparse) and because a recording made on a
+ * machine with 64 KiB pages must replay here.
+ *
+ * It is not a cache and interprets nothing: parsing is src/procfs, sense is made of
+ * the answers in src/model and above.
+ *
+ * Errors of every reading function: DENIED, GONE (the process ended), NOTFOUND (no
+ * such pid, file or mapping), UNSUPPORTED (this kernel or this recording does not
+ * have it), IO, FORMAT (a broken recording), NOMEM.
+ *
+ * Kernel documents: Documentation/filesystems/proc.rst, admin-guide/mm/pagemap.rst;
+ * man pages proc(5), ptrace(2), get_robust_list(2).
+ */
+#pragma once
+
+#include <memwhy/err.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mw_buf;
+struct mw_source;
+
+/* Text files. Those up to MW_FILE_LAST_PROC belong to a process (some to a thread too).
+ */
+enum mw_file {
+	MW_FILE_MAPS,
+	MW_FILE_SMAPS,
+	MW_FILE_SMAPS_ROLLUP,
+	MW_FILE_STATUS, /* process or thread */
+	MW_FILE_STATM,
+	MW_FILE_STAT, /* process or thread */
+	MW_FILE_COMM, /* process or thread */
+	MW_FILE_CMDLINE,
+	MW_FILE_AUXV, /* binary: pairs of native words */
+	MW_FILE_MOUNTINFO,
+	MW_FILE_SYSCALL, /* thread */
+	MW_FILE_LAST_PROC = MW_FILE_SYSCALL,
+	MW_FILE_MEMINFO, /* from here on: the machine, pid 0 */
+	MW_FILE_BOOT_ID,
+	MW_FILE_UPTIME,
+	MW_FILE_MAX_MAP_COUNT,
+	MW_FILE_THP_ENABLED,
+	MW_FILE_THP_SIZE, /* bytes of a PMD-sized huge page */
+	MW_FILE_YAMA_SCOPE,
+	MW_FILE_COUNT,
+};
+
+/* The name below /proc (or /sys): "maps", "sys/vm/max_map_count"; for messages. */
+const char *mw_file_name(enum mw_file file);
+
+/* What a process may be asked to do, and a kernel to have; probed, never guessed. */
+enum mw_feature {
+	MW_FEATURE_PAGEMAP_SCAN,  /* ioctl PAGEMAP_SCAN, Linux 6.7 */
+	MW_FEATURE_PROCMAP_QUERY, /* ioctl PROCMAP_QUERY, Linux 6.11 */
+	MW_FEATURE_FRAMES,        /* page frame numbers in pagemap */
+	MW_FEATURE_KPAGECOUNT,
+	MW_FEATURE_KPAGEFLAGS,
+	MW_FEATURE_SOFT_DIRTY,
+	MW_FEATURE_IDLE_BITMAP,
+	MW_FEATURE_ANON_NAMES, /* prctl PR_SET_VMA_ANON_NAME */
+	MW_FEATURE_MADV_GUARD, /* madvise MADV_GUARD_INSTALL, Linux 6.13 */
+	MW_FEATURE_PERFMON,    /* effective CAP_PERFMON */
+	MW_FEATURE_SYS_PTRACE, /* effective capabilities of memwhy itself */
+	MW_FEATURE_SYS_ADMIN,
+	MW_FEATURE_DAC_READ_SEARCH,
+	MW_FEATURE_COUNT,
+};
+
+/* The feature's stable name: "pagemap-scan". */
+const char *mw_feature_name(enum mw_feature feature);
+
+/* Bits of mw_page_range.categories: PAGEMAP_SCAN's own values (linux/fs.h, 6.7). */
+enum {
+	MW_SCAN_WPALLOWED = 1 << 0,
+	MW_SCAN_WRITTEN = 1 << 1,
+	MW_SCAN_FILE = 1 << 2,
+	MW_SCAN_PRESENT = 1 << 3,
+	MW_SCAN_SWAPPED = 1 << 4,
+	MW_SCAN_PFNZERO = 1 << 5,
+	MW_SCAN_HUGE = 1 << 6,
+	MW_SCAN_SOFT_DIRTY = 1 << 7,
+	MW_SCAN_GUARD = 1 << 8,
+};
+
+struct mw_page_range {
+	uint64_t start, end;
+	uint64_t categories;
+};
+
+struct mw_page_ranges {
+	struct mw_page_range *items;
+	size_t n, cap;
+};
+
+/* Process or thread ids. */
+struct mw_ids {
+	pid_t *items;
+	size_t n, cap;
+};
+
+/* An open file of a process that is memory: memfd, tmpfs, hugetlbfs, SysV. */
+struct mw_fd {
+	int fd;
+	uint64_t dev, ino;
+	uint64_t bytes; /* allocated: st_blocks * 512 */
+	char *target;   /* the link's text; owned by the mw_fds */
+};
+
+struct mw_fds {
+	struct mw_fd *items;
+	size_t n, cap;
+};
+
+/* Names a mapped file: the mapping it was seen in, and its identity. */
+struct mw_object {
+	uint64_t start, end; /* of one mapping of it */
+	uint64_t dev, ino;   /* as printed in maps: dev = major << 20 | minor */
+	const char *path;    /* as printed in maps, unescaped */
+};
+
+/* Why memory is read, which decides whether a recording keeps it. */
+enum mw_purpose {
+	MW_READ_STRUCT,   /* headers of allocators, runtimes, threads: always kept */
+	MW_READ_CONTENTS, /* the program's own data: kept only on request */
+};
+
+enum mw_kpage {
+	MW_KPAGE_COUNT, /* how many times the frame is mapped */
+	MW_KPAGE_FLAGS, /* bits of linux/kernel-page-flags.h */
+};
+
+/* What holds for the whole source. */
+struct mw_facts {
+	uint64_t page_size;
+	uint64_t clock_ticks; /* per second, of the times in stat */
+	uint64_t now_ns;      /* wall clock: when asked (live), when recorded (tree) */
+	bool live;            /* the answers may change between two calls */
+	bool parallel;        /* read_pagemap may be called from several threads */
+	const char *release;  /* the kernel's, "" when unknown; owned by the source */
+};
+
+/* Opens this machine. */
+struct mw_err *mw_source_open_live(struct mw_source **ret) MW_MUST_USE;
+
+/* Opens a tree written by `memwhy capture`; the format is in docs/formats.md. */
+struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret) MW_MUST_USE;
+
+/* What a recording keeps beyond facts and structures. */
+struct mw_tee_opts {
+	bool memory; /* contents, MW_READ_CONTENTS */
+	bool scrub;  /* replaces names and paths by made-up ones */
+};
+
+/*
+ * Wraps `inner` (borrowed, must outlive the tee): answers as it does and records
+ * every answer, errors too. Nothing is written before mw_source_save().
+ */
+struct mw_err *mw_source_open_tee(struct mw_source *inner, const struct mw_tee_opts *opts,
+				  struct mw_source **ret) MW_MUST_USE;
+
+/* Writes what a tee recorded into a new directory; it must not exist or be empty. */
+struct mw_err *mw_source_save(struct mw_source *tee, const char *dir) MW_MUST_USE;
+
+/* Closes a source, and ends a stop that is still held. NULL is fine. */
+void mw_source_close(struct mw_source *src);
+
+const struct mw_facts *mw_source_facts(struct mw_source *src);
+
+/* Appends a file's bytes to `out`. tid 0: the process; pid 0: the machine's files. */
+struct mw_err *mw_source_read_text(struct mw_source *src, pid_t pid, pid_t tid,
+				   enum mw_file file, struct mw_buf *out) MW_MUST_USE;
+
+/* Appends the target of /proc/PID/exe. */
+struct mw_err *mw_source_read_exe(struct mw_source *src, pid_t pid,
+				  struct mw_buf *out) MW_MUST_USE;
+
+/* Appends process ids (pid 0) or the thread ids of `pid`, ascending. */
+struct mw_err *mw_source_list(struct mw_source *src, pid_t pid,
+			      struct mw_ids *out) MW_MUST_USE;
+
+/* Appends the open files of `pid` that are memory. */
+struct mw_err *mw_source_list_fds(struct mw_source *src, pid_t pid,
+				  struct mw_fds *out) MW_MUST_USE;
+void mw_fds_deinit(struct mw_fds *fds);
+
+/*
+ * Appends the page ranges in [start, end) that are present, swapped or guards, with
+ * all their categories, ascending, never overlapping. The target's mmap lock is held
+ * for a bounded number of pages at a time.
+ */
+struct mw_err *mw_source_scan(struct mw_source *src, pid_t pid, uint64_t start,
+			      uint64_t end, struct mw_page_ranges *out) MW_MUST_USE;
+
+/*
+ * Reads n_pages words of pagemap from page address `addr` on. A word for an address
+ * no mapping covers is 0. Bits: admin-guide/mm/pagemap.rst.
+ */
+struct mw_err *mw_source_read_pagemap(struct mw_source *src, pid_t pid, uint64_t addr,
+				      size_t n_pages, uint64_t *ret) MW_MUST_USE;
+
+/* Reads the words of n frames from `pfn` on. */
+struct mw_err *mw_source_read_kpage(struct mw_source *src, enum mw_kpage which,
+				    uint64_t pfn, size_t n, uint64_t *ret) MW_MUST_USE;
+
+/*
+ * Reads up to `len` bytes of the target's memory through /proc/PID/mem (which, unlike
+ * process_vm_readv, does not un-share copy-on-write pages). *got may be short where a
+ * mapping ends; NOTFOUND when nothing is mapped at `addr`.
+ */
+struct mw_err *mw_source_read_memory(struct mw_source *src, pid_t pid, uint64_t addr,
+				     void *bytes, size_t len, enum mw_purpose purpose,
+				     size_t *got) MW_MUST_USE;
+
+/* Counts the bytes that are zero in the page at `addr`, which must be present. */
+struct mw_err *mw_source_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
+				    uint64_t *ret) MW_MUST_USE;
+
+/* The head of the thread's robust mutex list: an address inside its pthread block. */
+struct mw_err *mw_source_robust_list(struct mw_source *src, pid_t pid, pid_t tid,
+				     uint64_t *ret) MW_MUST_USE;
+
+/* Reads up to `len` bytes of a mapped file, deleted or not, from offset `off`. */
+struct mw_err *mw_source_read_object(struct mw_source *src, pid_t pid,
+				     const struct mw_object *obj, uint64_t off,
+				     void *bytes, size_t len, size_t *got) MW_MUST_USE;
+
+/* Whether the kernel (or memwhy's own credentials) has a feature. */
+struct mw_err *mw_source_probe(struct mw_source *src, enum mw_feature feature,
+			       bool *ret) MW_MUST_USE;
+
+/*
+ * Stops every thread of `pid` until mw_source_resume(), or for max_ms at most,
+ * whatever happens to memwhy: the stop is a ptrace seizure held by a child process,
+ * which ends it on its own time-out, and the kernel ends it when that child dies. A
+ * recording does not move: there it does nothing.
+ */
+struct mw_err *mw_source_stop(struct mw_source *src, pid_t pid,
+			      unsigned max_ms) MW_MUST_USE;
+
+/* Ends the stop. *held_ns: how long it lasted; *cut: it ended by its own time-out. */
+struct mw_err *mw_source_resume(struct mw_source *src, uint64_t *held_ns,
+				bool *cut) MW_MUST_USE;
+
+static inline void mw_source_auto_close(struct mw_source **src)
+{
+	mw_source_close(*src);
+}
+#define mw_auto_source __attribute__((cleanup(mw_source_auto_close))) struct mw_source

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "base/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/*
+ * Three significant digits from integers alone, so that no value is rounded twice
+ * and 1023.9 KiB never prints as "1024 KiB".
+ */
+static void bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
+{
+	static const char *const names[] = {
+		"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"
+	};
+	unsigned unit = 0;
+	while (unit < 6 && bytes >> (10 * unit) >= 1024)
+		unit++;
+	if (unit == 0) {
+		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " B", bytes);
+		return;
+	}
+	unsigned shift = 10 * unit;
+	uint64_t whole = bytes >> shift;
+	unsigned digits = whole < 10 ? 2 : whole < 100 ? 1 : 0;
+	unsigned scale = digits == 2 ? 100 : digits == 1 ? 10 : 1;
+	unsigned __int128 scaled = (unsigned __int128)bytes * scale;
+	uint64_t rounded =
+		(uint64_t)((scaled + ((unsigned __int128)1 << (shift - 1))) >> shift);
+	if (digits && rounded >= 1000) {
+		digits--;
+		rounded /= 10;
+		scale /= 10;
+	}
+	if (rounded >= 1024 && scale == 1 && unit < 6) {
+		snprintf(buf, MW_UNITS_LEN, "1.00 %s", names[unit + 1]);
+		return;
+	}
+	if (digits)
+		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 ".%0*" PRIu64 " %s",
+			 rounded / scale, (int)digits, rounded % scale, names[unit]);
+	else
+		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " %s", rounded, names[unit]);
+}
+
+char *mw_units_bytes(uint64_t bytes, enum mw_unit unit, char buf[MW_UNITS_LEN])
+{
+	if (unit == MW_UNIT_AUTO) {
+		bytes_auto(bytes, buf);
+		return buf;
+	}
+	unsigned shift = 10 * (unsigned)(unit - MW_UNIT_B);
+	uint64_t half = shift ? bytes >> (shift - 1) & 1 : 0;
+	snprintf(buf, MW_UNITS_LEN, "%" PRIu64, (bytes >> shift) + half);
+	return buf;
+}
+
+char *mw_units_duration(uint64_t ns, char buf[MW_UNITS_LEN])
+{
+	if (ns < 1000)
+		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " ns", ns);
+	else if (ns < 1000000)
+		snprintf(buf, MW_UNITS_LEN, "%.3g us", (double)ns / 1e3);
+	else if (ns < 1000000000)
+		snprintf(buf, MW_UNITS_LEN, "%.3g ms", (double)ns / 1e6);
+	else
+		snprintf(buf, MW_UNITS_LEN, "%.2f s", (double)ns / 1e9);
+	return buf;
+}
+
+char *mw_units_count(uint64_t n, char buf[MW_UNITS_LEN])
+{
+	char digits[MW_UNITS_LEN];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+	size_t out = 0;
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			buf[out++] = ',';
+		buf[out++] = digits[i];
+	}
+	buf[out] = '\0';
+	return buf;
+}

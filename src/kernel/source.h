@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a source is built: one operations table each, the public calls of
+ * <memwhy/source.h> dispatch through it. An operation left NULL answers UNSUPPORTED.
+ */
+#pragma once
+
+#include <memwhy/source.h>
+
+struct mw_source_ops {
+	const char *name;
+	void (*close)(struct mw_source *src);
+	struct mw_err *(*read_text)(struct mw_source *src, pid_t pid, pid_t tid,
+				    enum mw_file file, struct mw_buf *out);
+	struct mw_err *(*read_exe)(struct mw_source *src, pid_t pid, struct mw_buf *out);
+	struct mw_err *(*list)(struct mw_source *src, pid_t pid, struct mw_ids *out);
+	struct mw_err *(*list_fds)(struct mw_source *src, pid_t pid, struct mw_fds *out);
+	struct mw_err *(*scan)(struct mw_source *src, pid_t pid, uint64_t start,
+			       uint64_t end, struct mw_page_ranges *out);
+	struct mw_err *(*read_pagemap)(struct mw_source *src, pid_t pid, uint64_t addr,
+				       size_t n_pages, uint64_t *ret);
+	struct mw_err *(*read_kpage)(struct mw_source *src, enum mw_kpage which,
+				     uint64_t pfn, size_t n, uint64_t *ret);
+	struct mw_err *(*read_memory)(struct mw_source *src, pid_t pid, uint64_t addr,
+				      void *bytes, size_t len, enum mw_purpose purpose,
+				      size_t *got);
+	struct mw_err *(*zero_bytes)(struct mw_source *src, pid_t pid, uint64_t addr,
+				     uint64_t *ret);
+	struct mw_err *(*robust_list)(struct mw_source *src, pid_t pid, pid_t tid,
+				      uint64_t *ret);
+	struct mw_err *(*read_object)(struct mw_source *src, pid_t pid,
+				      const struct mw_object *obj, uint64_t off,
+				      void *bytes, size_t len, size_t *got);
+	struct mw_err *(*probe)(struct mw_source *src, enum mw_feature feature,
+				bool *ret);
+	struct mw_err *(*stop)(struct mw_source *src, pid_t pid, unsigned max_ms);
+	struct mw_err *(*resume)(struct mw_source *src, uint64_t *held_ns, bool *cut);
+	struct mw_err *(*save)(struct mw_source *src, const char *dir);
+};
+
+/* Every source's struct begins with this one. */
+struct mw_source {
+	const struct mw_source_ops *ops;
+	struct mw_facts facts;
+};
