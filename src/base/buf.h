@@ -24,7 +24,8 @@ bool mw_buf_add(struct mw_buf *buf, const void *bytes, size_t len) MW_MUST_USE;
 
 /* Appends formatted text. False when memory is short. */
 bool mw_buf_printf(struct mw_buf *buf, const char *fmt, ...) MW_PRINTF(2, 3) MW_MUST_USE;
-bool mw_buf_vprintf(struct mw_buf *buf, const char *fmt, va_list args) MW_MUST_USE;
+bool mw_buf_vprintf(struct mw_buf *buf, const char *fmt, va_list args)
+	MW_PRINTF(2, 0) MW_MUST_USE;
 
 /* The bytes with a NUL after them ("" for an empty buffer); valid until the next change.
  */

@@ -20,6 +20,7 @@ struct mw_err *mw_err_nomem(void)
 }
 
 /* One allocation holds the error, `what` and the message. */
+MW_PRINTF(4, 0)
 static struct mw_err *err_vnew(enum mw_errc code, int errnum, const char *what,
 			       const char *fmt, va_list args)
 {
