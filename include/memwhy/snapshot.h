@@ -13,7 +13,9 @@
  */
 #pragma once
 
+#include <memwhy/counts.h>
 #include <memwhy/err.h>
+#include <memwhy/perms.h>
 #include <memwhy/source.h>
 
 /* Something that could not be seen: neither an error nor a zero. */
@@ -21,45 +23,6 @@ struct mw_gap {
 	const char *what;   /* "Pss", "page frames", "region 7f…-7f…" */
 	const char *why;    /* "kpagecount: Permission denied" */
 	const char *remedy; /* an exact command, or "" */
-};
-
-/* Which of the figures below are known. */
-enum {
-	MW_HAVE_RSS = 1 << 0,   /* rss */
-	MW_HAVE_KINDS = 1 << 1, /* anon, file, shmem */
-	MW_HAVE_USS = 1 << 2,   /* uss (and so rss - uss, shared) */
-	MW_HAVE_PSS = 1 << 3,
-	MW_HAVE_SWAP = 1 << 4,
-	MW_HAVE_HUGE = 1 << 5, /* huge */
-	MW_HAVE_HUGETLB = 1 << 6,
-};
-
-/* Memory counters of a range, in bytes. rss = anon + file + shmem. */
-struct mw_counts {
-	uint64_t rss;
-	uint64_t anon, file, shmem;
-	uint64_t uss;     /* mapped by this process alone */
-	uint64_t pss_q12; /* proportional share in 1/4096 byte: pages / map count */
-	uint64_t swap;
-	uint64_t huge;    /* in PMD-mapped transparent huge pages; part of rss */
-	uint64_t hugetlb; /* hugetlbfs pages: never part of rss */
-	unsigned have;    /* MW_HAVE_* */
-};
-
-/* Adds `b` to `a`; only what both know stays known. */
-void mw_counts_add(struct mw_counts *a, const struct mw_counts *b);
-
-/* Proportional share in whole bytes, rounded to nearest. */
-static inline uint64_t mw_counts_pss(const struct mw_counts *c)
-{
-	return (c->pss_q12 + 2048) >> 12;
-}
-
-enum {
-	MW_PERM_READ = 1 << 0,
-	MW_PERM_WRITE = 1 << 1,
-	MW_PERM_EXEC = 1 << 2,
-	MW_PERM_SHARED = 1 << 3, /* MAP_SHARED */
 };
 
 /* smaps columns the page engine cannot give; bytes. */
@@ -100,6 +63,7 @@ struct mw_region {
 	const char *name; /* as in maps with its \012 escapes undone, "" when anonymous */
 	unsigned perms;   /* MW_PERM_* */
 	bool deleted;     /* the name ended in " (deleted)"; it is kept in name */
+	bool shmem;       /* what is not anonymous in it counts as RssShmem */
 	struct mw_counts counts;
 	size_t first_run, n_runs;     /* into mw_snapshot_runs() */
 	const struct mw_smaps *smaps; /* NULL unless smaps was read */
@@ -163,10 +127,14 @@ enum mw_engine { MW_ENGINE_AUTO, MW_ENGINE_PAGES, MW_ENGINE_SMAPS };
 
 /* What is wanted; the engine follows. */
 enum {
-	MW_WANT_PSS = 1 << 0,    /* per region, by frames or by smaps */
-	MW_WANT_SMAPS = 1 << 1,  /* mw_region.smaps for every region */
-	MW_WANT_ROLLUP = 1 << 2, /* totals of smaps_rollup, also where a walk is dear */
-	MW_WANT_THREADS = 1 << 3,
+	MW_WANT_PSS = 1 << 0,   /* per region, by frames or by smaps */
+	MW_WANT_SMAPS = 1 << 1, /* mw_region.smaps for every region */
+	MW_WANT_FRAMES =
+		1 << 2, /* per region by frames where permitted, else not at all */
+	MW_WANT_ROLLUP = 1 << 3, /* totals of smaps_rollup, also where its walk is dear */
+	MW_WANT_CHEAP_ROLLUP = 1 << 4, /* the same, but only of small processes, and where
+					  nothing else can give Pss */
+	MW_WANT_THREADS = 1 << 5,
 };
 
 struct mw_snapshot_opts {
@@ -198,6 +166,7 @@ struct mw_err *mw_snapshot_take(struct mw_source *src, pid_t pid,
 				struct mw_snapshot **ret) MW_MUST_USE;
 void mw_snapshot_free(struct mw_snapshot *snap);
 
+/* What it was taken from, and its parts; all live as long as the snapshot. */
 struct mw_source *mw_snapshot_source(const struct mw_snapshot *snap);
 const struct mw_process *mw_snapshot_process(const struct mw_snapshot *snap);
 const struct mw_totals *mw_snapshot_totals(const struct mw_snapshot *snap);

@@ -171,6 +171,7 @@ struct mw_err *mw_source_save(struct mw_source *tee, const char *dir) MW_MUST_US
 /* Closes a source, and ends a stop that is still held. NULL is fine. */
 void mw_source_close(struct mw_source *src);
 
+/* Never NULL; lives as long as the source. */
 const struct mw_facts *mw_source_facts(struct mw_source *src);
 
 /* Appends a file's bytes to `out`. tid 0: the process; pid 0: the machine's files. */

@@ -3,7 +3,7 @@
 
 #include "base/num.h"
 
-#include <memwhy/snapshot.h>
+#include <memwhy/perms.h>
 #include <string.h>
 
 /* The digit's value + 1; 0 for what is no hex digit. A table beats the comparisons of

@@ -13,7 +13,7 @@
 struct mw_maps_line {
 	uint64_t start, end, offset, ino;
 	uint64_t dev;   /* major << 20 | minor */
-	unsigned perms; /* MW_PERM_* of <memwhy/snapshot.h> */
+	unsigned perms; /* MW_PERM_* of <memwhy/perms.h> */
 	const char
 		*name; /* raw, inside the input; not terminated; may hold \012 escapes */
 	size_t name_len;
