@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/* Who the process is: stat, status, cmdline, exe, and the machine's clock. */
+#include "base/num.h"
+#include "model/impl.h"
+#include "procfs/maps.h"
+#include "procfs/status.h"
+
+#include <string.h>
+
+enum { PF_KTHREAD = 0x00200000 };
+
+static struct mw_err *read_stat(struct mw_source *src, pid_t pid, struct mw_stat *ret)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_err *err = mw_source_read_text(src, pid, 0, MW_FILE_STAT, &text);
+	if (err)
+		return err;
+	if (!mw_stat_parse(mw_buf_str(&text), text.len, ret))
+		return mw_err_new(MW_ERR_FORMAT, 0, "stat",
+				  "stat of process %d is not readable", pid);
+	return NULL;
+}
+
+static struct mw_err *read_status(struct mw_source *src, pid_t pid, struct mw_status *ret)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_err *err = mw_source_read_text(src, pid, 0, MW_FILE_STATUS, &text);
+	if (!err)
+		mw_status_parse(mw_buf_str(&text), text.len, ret);
+	return err;
+}
+
+static void take_stat(struct mw_process *process, const struct mw_stat *stat)
+{
+	process->state = stat->state;
+	process->kthread = stat->flags & PF_KTHREAD;
+	process->start_ticks = stat->start_ticks;
+	process->start_brk = stat->start_brk;
+	process->start_stack = stat->start_stack;
+	process->arg_start = stat->arg_start;
+	process->arg_end = stat->arg_end;
+	process->env_start = stat->env_start;
+	process->env_end = stat->env_end;
+}
+
+static void take_status(struct mw_process *process, const struct mw_status *status)
+{
+	process->uid = (unsigned)status->uid;
+	process->n_threads =
+		status->n_threads == MW_UNKNOWN ? 0 : (unsigned)status->n_threads;
+	process->ns_nested = status->n_ns > 1;
+	process->ns_pid = status->n_ns ? (pid_t)status->ns_pid : process->pid;
+	process->vm_size = status->vm_size;
+	process->vm_peak = status->vm_peak;
+	process->vm_hwm = status->vm_hwm;
+	process->vm_rss = status->vm_rss;
+	process->rss_anon = status->rss_anon;
+	process->rss_file = status->rss_file;
+	process->rss_shmem = status->rss_shmem;
+	process->vm_lck = status->vm_lck;
+	process->vm_pin = status->vm_pin;
+	process->vm_pte = status->vm_pte;
+	process->vm_swap = status->vm_swap;
+	process->hugetlb = status->hugetlb;
+}
+
+/* Arguments are separated by NUL bytes; people read them with blanks. */
+static struct mw_err *read_cmdline(struct mw_snapshot *snap)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_process *process = &snap->process;
+	struct mw_err *err =
+		mw_source_read_text(snap->src, process->pid, 0, MW_FILE_CMDLINE, &text);
+	if (err)
+		return mw_gap_from_err(snap, err, "command line", "");
+	size_t len = text.len;
+	while (len && text.data[len - 1] == '\0')
+		len--;
+	for (size_t i = 0; i < len; i++)
+		if (text.data[i] == '\0')
+			text.data[i] = ' ';
+	process->cmdline = mw_arena_strndup(&snap->arena, mw_buf_str(&text), len);
+	return process->cmdline ? NULL : mw_err_nomem();
+}
+
+/* A kernel thread has no exe; for anybody else a refusal is a gap. */
+static struct mw_err *read_exe(struct mw_snapshot *snap)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_process *process = &snap->process;
+	struct mw_err *err = mw_source_read_exe(snap->src, process->pid, &text);
+	if (err && err->code == MW_ERR_NOTFOUND) {
+		mw_err_free(err);
+		return NULL;
+	}
+	if (err)
+		return mw_gap_from_err(snap, err, "path of the executable", "");
+	process->exe_deleted = mw_maps_is_deleted(mw_buf_str(&text), text.len);
+	process->exe = mw_arena_strndup(&snap->arena, mw_buf_str(&text), text.len);
+	return process->exe ? NULL : mw_err_nomem();
+}
+
+/* start_time = now − uptime + ticks since boot. */
+static struct mw_err *read_clock(struct mw_snapshot *snap)
+{
+	const struct mw_facts *facts = mw_source_facts(snap->src);
+	mw_auto_buf text = { 0 };
+	struct mw_err *err = mw_source_read_text(snap->src, 0, 0, MW_FILE_UPTIME, &text);
+	if (err)
+		return mw_gap_from_err(snap, err, "start time", "");
+	const char *pos = mw_buf_str(&text);
+	uint64_t uptime, since_boot;
+	if (!facts->clock_ticks || !mw_take_dec(&pos, pos + text.len, &uptime))
+		return NULL;
+	since_boot = snap->process.start_ticks / facts->clock_ticks;
+	uint64_t now = facts->now_ns / UINT64_C(1000000000);
+	if (now > uptime)
+		snap->process.start_time = now - uptime + since_boot;
+	return NULL;
+}
+
+static struct mw_err *read_boot_id(struct mw_snapshot *snap)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_err *err = mw_source_read_text(snap->src, 0, 0, MW_FILE_BOOT_ID, &text);
+	if (err)
+		return mw_gap_from_err(snap, err, "boot id", "");
+	size_t len = strcspn(mw_buf_str(&text), "\n");
+	snap->process.boot_id = mw_arena_strndup(&snap->arena, mw_buf_str(&text), len);
+	return snap->process.boot_id ? NULL : mw_err_nomem();
+}
+
+struct mw_err *mw_process_read(struct mw_snapshot *snap, pid_t pid)
+{
+	struct mw_process *process = &snap->process;
+	struct mw_stat stat;
+	struct mw_status status;
+	*process = (struct mw_process){
+		.pid = pid, .boot_id = "", .comm = "", .exe = "", .cmdline = ""
+	};
+	struct mw_err *err = read_stat(snap->src, pid, &stat);
+	if (!err)
+		err = read_status(snap->src, pid, &status);
+	if (err)
+		return err;
+	take_stat(process, &stat);
+	take_status(process, &status);
+	process->comm = mw_arena_strdup(&snap->arena, stat.comm);
+	if (!process->comm)
+		return mw_err_nomem();
+	if ((err = read_cmdline(snap)) || (err = read_exe(snap)) ||
+	    (err = read_clock(snap)))
+		return err;
+	return read_boot_id(snap);
+}
+
+struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss)
+{
+	struct mw_stat stat;
+	struct mw_status status;
+	pid_t pid = snap->process.pid;
+	struct mw_err *err = read_stat(snap->src, pid, &stat);
+	if (!err)
+		err = read_status(snap->src, pid, &status);
+	if (err && err->code == MW_ERR_NOTFOUND)
+		err->code = MW_ERR_GONE;
+	if (err)
+		return err;
+	if (stat.start_ticks != snap->process.start_ticks)
+		return mw_err_new(MW_ERR_GONE, 0, "stat",
+				  "process %d ended, and its pid now names another one",
+				  pid);
+	*vm_rss = status.vm_rss;
+	return NULL;
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The smaps engine and the columns only smaps has. Also smaps_rollup. The kernel walks
+ * every page table for these, holding the target's mmap lock: about 40 ns a page.
+ */
+#include "procfs/smaps.h"
+#include "model/impl.h"
+
+#include <string.h>
+
+static const enum mw_smaps_key key_of[MW_SMAPS_COUNT] = {
+	[MW_SMAPS_SHARED_CLEAN] = MW_KEY_SHARED_CLEAN,
+	[MW_SMAPS_SHARED_DIRTY] = MW_KEY_SHARED_DIRTY,
+	[MW_SMAPS_PRIVATE_CLEAN] = MW_KEY_PRIVATE_CLEAN,
+	[MW_SMAPS_PRIVATE_DIRTY] = MW_KEY_PRIVATE_DIRTY,
+	[MW_SMAPS_REFERENCED] = MW_KEY_REFERENCED,
+	[MW_SMAPS_KSM] = MW_KEY_KSM,
+	[MW_SMAPS_LAZYFREE] = MW_KEY_LAZYFREE,
+	[MW_SMAPS_LOCKED] = MW_KEY_LOCKED,
+	[MW_SMAPS_SWAP_PSS] = MW_KEY_SWAP_PSS,
+	[MW_SMAPS_SHMEM_HUGE] = MW_KEY_SHMEM_HUGE,
+	[MW_SMAPS_FILE_HUGE] = MW_KEY_FILE_HUGE,
+	[MW_SMAPS_KERNEL_PAGE_SIZE] = MW_KEY_KERNEL_PAGE_SIZE,
+	[MW_SMAPS_MMU_PAGE_SIZE] = MW_KEY_MMU_PAGE_SIZE,
+};
+
+bool mw_smaps_has_flag(const struct mw_smaps *smaps, const char code[2])
+{
+	for (uint32_t i = 0; i < smaps->n_flags; i++)
+		if (smaps->flags[2 * i] == code[0] && smaps->flags[2 * i + 1] == code[1])
+			return true;
+	return false;
+}
+
+static bool has(const struct mw_smaps_entry *entry, enum mw_smaps_key key)
+{
+	return entry->known & UINT32_C(1) << key;
+}
+
+static void take_columns(struct mw_smaps *smaps, const struct mw_smaps_entry *entry)
+{
+	for (unsigned field = 0; field < MW_SMAPS_COUNT; field++) {
+		enum mw_smaps_key key = key_of[field];
+		if (!has(entry, key))
+			continue;
+		smaps->bytes[field] = entry->bytes[key];
+		smaps->known |= UINT32_C(1) << field;
+	}
+	smaps->n_flags = entry->n_flags;
+	memcpy(smaps->flags, entry->flags, sizeof(smaps->flags));
+}
+
+/* Whatever is not anonymous is file or shared memory, by the region's kind. */
+static void take_counts(struct mw_region *region, const struct mw_smaps_entry *entry)
+{
+	const uint64_t *b = entry->bytes;
+	struct mw_counts *c = &region->counts;
+	c->rss = b[MW_KEY_RSS];
+	c->pss_q12 = b[MW_KEY_PSS] << 12;
+	c->uss = b[MW_KEY_PRIVATE_CLEAN] + b[MW_KEY_PRIVATE_DIRTY];
+	c->anon = b[MW_KEY_ANONYMOUS] < c->rss ? b[MW_KEY_ANONYMOUS] : c->rss;
+	*(region->shmem ? &c->shmem : &c->file) = c->rss - c->anon;
+	c->swap = b[MW_KEY_SWAP];
+	c->huge = b[MW_KEY_ANON_HUGE] + b[MW_KEY_SHMEM_HUGE] + b[MW_KEY_FILE_HUGE];
+	c->hugetlb = b[MW_KEY_SHARED_HUGETLB] + b[MW_KEY_PRIVATE_HUGETLB];
+	c->have |= has(entry, MW_KEY_RSS) ? MW_HAVE_RSS : 0;
+	c->have |= has(entry, MW_KEY_ANONYMOUS) ? MW_HAVE_KINDS : 0;
+	c->have |= has(entry, MW_KEY_PRIVATE_DIRTY) ? MW_HAVE_USS : 0;
+	c->have |= has(entry, MW_KEY_PSS) ? MW_HAVE_PSS : 0;
+	c->have |= has(entry, MW_KEY_SWAP) ? MW_HAVE_SWAP : 0;
+	c->have |= has(entry, MW_KEY_ANON_HUGE) ? MW_HAVE_HUGE : 0;
+	c->have |= has(entry, MW_KEY_PRIVATE_HUGETLB) ? MW_HAVE_HUGETLB : 0;
+}
+
+/*
+ * Pss of a region the page engine counted. smaps truncates it to KiB, so the exact
+ * value by map counts stays; and exclusive memory is its own proportional share.
+ */
+static void take_pss(struct mw_region *region, const struct mw_smaps_entry *entry)
+{
+	struct mw_counts *c = &region->counts;
+	if ((c->have & MW_HAVE_PSS) || !has(entry, MW_KEY_PSS))
+		return;
+	c->pss_q12 = entry->bytes[MW_KEY_PSS] << 12;
+	c->have |= MW_HAVE_PSS;
+}
+
+/* The region of that range, from *at on; NULL when the target has changed since. */
+static struct mw_region *match(struct mw_snapshot *snap, const struct mw_maps_line *line,
+			       size_t *at)
+{
+	while (*at < snap->regions.n && snap->regions.items[*at].start < line->start)
+		(*at)++;
+	if (*at == snap->regions.n || snap->regions.items[*at].start != line->start ||
+	    snap->regions.items[*at].end != line->end)
+		return NULL;
+	return &snap->regions.items[*at];
+}
+
+/* A mapping that changed between maps and smaps keeps unknown columns. */
+static struct mw_err *fill(struct mw_snapshot *snap, const char *pos, const char *end)
+{
+	struct mw_smaps_entry entry;
+	size_t at = 0;
+	snap->smaps =
+		mw_arena_calloc(&snap->arena, snap->regions.n, sizeof(*snap->smaps));
+	if (!snap->smaps)
+		return mw_err_nomem();
+	while (mw_smaps_next(&pos, end, &entry)) {
+		struct mw_region *region = match(snap, &entry.map, &at);
+		if (!region)
+			continue;
+		take_columns(&snap->smaps[at], &entry);
+		region->smaps = &snap->smaps[at];
+		if (snap->has_runs)
+			take_pss(region, &entry);
+		else
+			take_counts(region, &entry);
+	}
+	if (pos < end)
+		return mw_err_new(MW_ERR_FORMAT, 0, "smaps",
+				  "smaps of process %d has a line that cannot be read",
+				  snap->process.pid);
+	return NULL;
+}
+
+static struct mw_err *make_regions(struct mw_snapshot *snap, const char *pos,
+				   const char *end)
+{
+	struct mw_smaps_entry entry;
+	uint64_t last_end = 0;
+	while (mw_smaps_next(&pos, end, &entry)) {
+		if (entry.map.start < last_end)
+			continue;
+		struct mw_err *err = mw_region_add(snap, &entry.map);
+		if (err)
+			return err;
+		last_end = entry.map.end;
+	}
+	return NULL;
+}
+
+struct mw_err *mw_smaps_read(struct mw_snapshot *snap, bool counts)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_err *err = mw_source_read_text(snap->src, snap->process.pid, 0,
+						 MW_FILE_SMAPS, &text);
+	if (err)
+		return err;
+	const char *pos = mw_buf_str(&text), *end = pos + text.len;
+	if (counts) {
+		snap->regions.n = 0;
+		err = make_regions(snap, pos, end);
+	}
+	return err ? err : fill(snap, pos, end);
+}
+
+static uint64_t or_unknown(const struct mw_smaps_entry *entry, enum mw_smaps_key key)
+{
+	return has(entry, key) ? entry->bytes[key] : MW_UNKNOWN;
+}
+
+struct mw_err *mw_rollup_read(struct mw_snapshot *snap)
+{
+	mw_auto_buf text = { 0 };
+	struct mw_smaps_entry entry;
+	struct mw_totals *totals = &snap->totals;
+	struct mw_err *err = mw_source_read_text(snap->src, snap->process.pid, 0,
+						 MW_FILE_SMAPS_ROLLUP, &text);
+	if (err)
+		return err;
+	const char *pos = mw_buf_str(&text);
+	if (!mw_smaps_next(&pos, pos + text.len, &entry))
+		return NULL;
+	totals->rollup_rss = or_unknown(&entry, MW_KEY_RSS);
+	totals->rollup_pss = or_unknown(&entry, MW_KEY_PSS);
+	if (has(&entry, MW_KEY_PRIVATE_CLEAN) && has(&entry, MW_KEY_PRIVATE_DIRTY))
+		totals->rollup_uss = entry.bytes[MW_KEY_PRIVATE_CLEAN] +
+				     entry.bytes[MW_KEY_PRIVATE_DIRTY];
+	totals->rollup_lazyfree = or_unknown(&entry, MW_KEY_LAZYFREE);
+	totals->rollup_locked = or_unknown(&entry, MW_KEY_LOCKED);
+	totals->rollup_ksm = or_unknown(&entry, MW_KEY_KSM);
+	totals->rollup_swap_pss = or_unknown(&entry, MW_KEY_SWAP_PSS);
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of the page engine, shared by walk.c (reads pagemap) and refine.c (what
+ * pagemap alone does not tell: zero pages, huge pages, map counts).
+ */
+#pragma once
+
+#include "model/impl.h"
+
+/* Pages in one state with, where shown, rising frame numbers. */
+struct mw_piece {
+	uint64_t start, pfn; /* pfn 0: hidden, or of no interest (exclusive pages) */
+	uint32_t n_pages;
+	uint16_t state; /* MW_PAGE_* */
+};
+
+struct mw_piece_vec {
+	MW_VEC(struct mw_piece);
+};
+
+/* Marks what is present but outside Rss by the mapping's kind: vvar, devices, perf. */
+void mw_mark_not_rss(struct mw_snapshot *snap, struct mw_piece_vec *pieces);
+
+/*
+ * Marks zero pages. pagemap shows them as present, neither file nor exclusive, as it
+ * does anonymous pages shared with a child; PAGEMAP_SCAN knows them apart.
+ */
+struct mw_err *mw_mark_zero(struct mw_snapshot *snap,
+			    struct mw_piece_vec *pieces) MW_MUST_USE;
+
+/* Marks pages mapped by huge page-table entries. */
+struct mw_err *mw_mark_huge(struct mw_snapshot *snap,
+			    struct mw_piece_vec *pieces) MW_MUST_USE;
+
+/*
+ * Turns pieces into the snapshot's runs: joins equal neighbours inside a region and,
+ * with `frames`, looks the map counts of shared frames up. DENIED and UNSUPPORTED
+ * leave runs without map counts behind, and a gap.
+ */
+struct mw_err *mw_runs_make(struct mw_snapshot *snap, const struct mw_piece_vec *pieces,
+			    bool frames) MW_MUST_USE;
