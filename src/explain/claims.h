@@ -49,6 +49,7 @@ struct mw_seen {
 	bool jvm, v8, go, python, jemalloc, tcmalloc, mimalloc, musl, glibc;
 	uint64_t loader_base; /* AT_BASE, 0: static */
 	uint64_t exe_dev, exe_ino;
+	uint64_t tls_len; /* static TLS of all objects, rounded up; without the TCB */
 };
 struct mw_seen *mw_classify_seen(struct mw_classify *cx);
 

@@ -49,7 +49,7 @@ struct mw_classify {
 
 /* Later ones may rely on what earlier ones found out (struct mw_seen). */
 static mw_classifier_fn *const classifiers[] = {
-	NULL,
+	mw_classify_elf,
 };
 
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx)
@@ -392,8 +392,7 @@ static struct mw_err *classify(struct mw_classify *cx)
 {
 	struct mw_err *err = NULL;
 	for (size_t i = 0; i < sizeof(classifiers) / sizeof(*classifiers) && !err; i++)
-		if (classifiers[i])
-			err = classifiers[i](cx);
+		err = classifiers[i](cx);
 	if (!err && !cx->split)
 		err = mw_classify_gap(cx, "parts of regions",
 				      "smaps counts whole mappings, not their pages", "");
