@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/*
+ * memwhy: why is this process's memory so big?
+ *
+ * The map of the sources follows data: kernel, parsers, snapshot, account, findings,
+ * view, writer. tools/sources.py compares it with the tree.
+ *
+ * SOURCES
+ */
+#include "cli/cmd.h"
+#include "cli/terminal.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct mw_cmd *const commands[] = {
+	&mw_cmd_why,
+	&mw_cmd_map,
+	&mw_cmd_capture,
+	&mw_cmd_doctor,
+};
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const enum mw_opt_id common_opts[] = {
+	MW_OPT_ROOT, MW_OPT_JSON,    MW_OPT_NDJSON, MW_OPT_CSV,   MW_OPT_BYTES,
+	MW_OPT_KIB,  MW_OPT_MIB,     MW_OPT_GIB,    MW_OPT_COLOR, MW_OPT_VERBOSE,
+	MW_OPT_HELP, MW_OPT_VERSION, MW_OPT_END,
+};
+
+static const struct mw_cmd *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	return NULL;
+}
+
+static void print_options(const enum mw_opt_id *ids)
+{
+	for (; *ids; ids++) {
+		const struct mw_opt *opt = mw_opt_get(*ids);
+		char left[64];
+		snprintf(left, sizeof(left), "--%s%s%s%s", opt->name,
+			 !opt->arg           ? ""
+			 : opt->arg_optional ? "[="
+					     : " ",
+			 opt->arg ? opt->arg : "",
+			 opt->arg && opt->arg_optional ? "]" : "");
+		printf("  %s%c%s %-18s %s\n", opt->letter ? "-" : " ",
+		       opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", left,
+		       opt->help);
+	}
+}
+
+static void help_command(const struct mw_cmd *cmd)
+{
+	printf("usage: memwhy %s %s\n\n%s\n\n", cmd->name, cmd->usage, cmd->summary);
+	print_options(cmd->opts);
+	printf("\ncommon:\n");
+	print_options(common_opts);
+	printf("\nman memwhy-%s tells more.\n", cmd->name);
+}
+
+static void help_all(void)
+{
+	printf("usage: memwhy PID|NAME\n       memwhy COMMAND [OPTION...] [OPERAND...]\n\n"
+	       "Why is this process's memory so big? Every resident byte, accounted for.\n\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+	printf("  %-9s %s\n\ncommon:\n", "help", "help on a command");
+	print_options(common_opts);
+	printf("\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the target is "
+	       "gone,\n      5 failed. memwhy help COMMAND, man memwhy.\n");
+}
+
+/* `memwhy help [COMMAND | --list]` */
+static int help(int argc, char **argv)
+{
+	const struct mw_cmd *cmd = argc > 1 ? find_command(argv[1]) : NULL;
+	if (argc > 1 && !strcmp(argv[1], "--list")) {
+		for (size_t i = 0; i < N_COMMANDS; i++)
+			printf("%s\n", commands[i]->name);
+		return MW_EXIT_OK;
+	}
+	if (argc > 1 && !cmd && strcmp(argv[1], "help")) {
+		fprintf(stderr, "memwhy: no command %s; memwhy help lists them\n",
+			argv[1]);
+		return MW_EXIT_USAGE;
+	}
+	if (cmd)
+		help_command(cmd);
+	else
+		help_all();
+	return MW_EXIT_OK;
+}
+
+static int exit_status(enum mw_errc code)
+{
+	switch (code) {
+	case MW_ERR_USAGE:
+	case MW_ERR_AMBIGUOUS:
+		return MW_EXIT_USAGE;
+	case MW_ERR_DENIED:
+		return MW_EXIT_LIMITED;
+	case MW_ERR_GONE:
+	case MW_ERR_NOTFOUND:
+		return MW_EXIT_GONE;
+	default:
+		return MW_EXIT_FAILED;
+	}
+}
+
+static struct mw_err *open_source(struct mw_cli *cli)
+{
+	const char *root = cli->opts.value[MW_OPT_ROOT];
+	return root ? mw_source_open_tree(root, &cli->src)
+		    : mw_source_open_live(&cli->src);
+}
+
+static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
+			  struct mw_cli *cli)
+{
+	int first = 0;
+	struct mw_err *err =
+		mw_opts_parse(argc, argv, common_opts, cmd->opts, &cli->opts, &first);
+	if (err)
+		return err;
+	if (mw_opt_set(&cli->opts, MW_OPT_VERSION)) {
+		printf("memwhy " MW_VERSION "\n");
+		return NULL;
+	}
+	if (mw_opt_set(&cli->opts, MW_OPT_HELP)) {
+		help_command(cmd);
+		return NULL;
+	}
+	cli->args = argv + first;
+	cli->n_args = argc - first;
+	err = mw_terminal_opts(&cli->opts, &cli->out_opts);
+	if (!err && (cmd->needs & MW_NEEDS_SOURCE))
+		err = open_source(cli);
+	return err ? err : cmd->run(cli);
+}
+
+/* The one place where errors are told. A closed pipe was the reader's wish: no word. */
+static int report(struct mw_err *err, const struct mw_cmd *cmd)
+{
+	int status = exit_status(err->code);
+	if (mw_err_is_closed_pipe(err))
+		status = MW_EXIT_OK;
+	else
+		fprintf(stderr, "memwhy: %s\n", err->msg);
+	if (err->code == MW_ERR_USAGE)
+		fprintf(stderr, "memwhy help %s shows the options\n", cmd->name);
+	mw_err_free(err);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct mw_cmd *cmd = argc > 1 ? find_command(argv[1]) : NULL;
+	struct mw_cli cli = { 0 };
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		help_all();
+		return MW_EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "help"))
+		return help(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return help(1, argv);
+	if (cmd) {
+		argc--;
+		argv++;
+	} else {
+		cmd = &mw_cmd_why;
+	}
+	struct mw_err *err = run(cmd, argc, argv, &cli);
+	mw_source_close(cli.src);
+	int status = err ? report(err, cmd) : cli.status;
+	if (fflush(stdout) && !err)
+		status = MW_EXIT_FAILED;
+	return status;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#include "cli/opts.h"
+
+#include "base/num.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const struct mw_opt opts[MW_OPT_COUNT] = {
+	[MW_OPT_ROOT] = { "root", 0, "DIR", false, "read a tree written by capture" },
+	[MW_OPT_JSON] = { "json", 0, NULL, false, "one JSON object (docs/formats.md)" },
+	[MW_OPT_NDJSON] = { "ndjson", 0, NULL, false, "the rows, a JSON object a line" },
+	[MW_OPT_CSV] = { "csv", 0, NULL, false, "the rows as CSV" },
+	[MW_OPT_BYTES] = { "bytes", 'b', NULL, false, "sizes in bytes" },
+	[MW_OPT_KIB] = { "kib", 'k', NULL, false, "sizes in KiB" },
+	[MW_OPT_MIB] = { "mib", 'm', NULL, false, "sizes in MiB" },
+	[MW_OPT_GIB] = { "gib", 'g', NULL, false, "sizes in GiB" },
+	[MW_OPT_COLOR] = { "color", 0, "WHEN", true, "auto, always or never" },
+	[MW_OPT_VERBOSE] = { "verbose", 'v', NULL, false, "show the evidence" },
+	[MW_OPT_HELP] = { "help", 'h', NULL, false, "show this help" },
+	[MW_OPT_VERSION] = { "version", 0, NULL, false, "show the version" },
+	[MW_OPT_ENGINE] = { "engine", 0, "NAME", false, "auto, pages or smaps" },
+	[MW_OPT_JOBS] = { "jobs", 'j', "N", false, "threads for the page walk" },
+	[MW_OPT_STOP] = { "stop", 0, NULL, false,
+			  "stop the target while looking: exact" },
+	[MW_OPT_MAX_STOP] = { "max-stop", 0, "MS", false,
+			      "longest stop in milliseconds (1000)" },
+	[MW_OPT_LARGEST] = { "largest", 0, NULL, false,
+			     "the largest process that may be read" },
+	[MW_OPT_SMAPS] = { "smaps", 0, NULL, false,
+			   "read smaps too: LazyFree, Locked, KSM of large processes" },
+	[MW_OPT_ALL] = { "all", 'a', NULL, false, "every segment, not folded by object" },
+	[MW_OPT_SUMMARY] = { "summary", 0, NULL, false, "one row a class" },
+	[MW_OPT_AT] = { "at", 0, "ADDR", false,
+			"what is at this address, with its neighbours" },
+	[MW_OPT_PAGES] = { "pages", 0, NULL, false, "states of pages, as runs" },
+	[MW_OPT_SORT] = { "sort", 0, "KEY", false,
+			  "address, size, rss, private, shared, swap, pss, class or name" },
+	[MW_OPT_CLASS] = { "class", 0, "KEY", false,
+			   "only this class (heap.arena, or lib)" },
+	[MW_OPT_DIFF] = { "diff", 0, "FILE", false,
+			  "compare with a recorded tree or an earlier --json" },
+	[MW_OPT_WATCH] = { "watch", 0, "SEC", true, "again every SEC seconds (2)" },
+	[MW_OPT_COUNT_TIMES] = { "count", 0, "N", false, "end --watch after N times" },
+	[MW_OPT_MEMORY] = { "memory", 0, NULL, false, "record memory contents too" },
+	[MW_OPT_SCRUB] = { "scrub", 0, NULL, false, "replace names and paths" },
+	[MW_OPT_SYMBOLS] = { "symbols", 0, NULL, false, "record symbol tables too" },
+	[MW_OPT_LIST] = { "list", 0, NULL, false, "names of the commands alone" },
+};
+
+const struct mw_opt *mw_opt_get(enum mw_opt_id id)
+{
+	return &opts[id];
+}
+
+/* getopt's two tables for the options of one command. */
+struct tables {
+	struct option longs[MW_OPT_COUNT + 1];
+	char shorts[2 * MW_OPT_COUNT + 2];
+	size_t n_longs, n_shorts;
+};
+
+static void add_option(struct tables *tables, enum mw_opt_id id)
+{
+	const struct mw_opt *opt = &opts[id];
+	int has_arg = !opt->arg           ? no_argument
+		      : opt->arg_optional ? optional_argument
+					  : required_argument;
+	tables->longs[tables->n_longs++] =
+		(struct option){ opt->name, has_arg, NULL, 256 + (int)id };
+	if (!opt->letter)
+		return;
+	tables->shorts[tables->n_shorts++] = opt->letter;
+	if (opt->arg)
+		tables->shorts[tables->n_shorts++] = ':';
+}
+
+static enum mw_opt_id by_letter(int letter)
+{
+	for (unsigned id = 1; id < MW_OPT_COUNT; id++)
+		if (opts[id].letter == letter)
+			return id;
+	return MW_OPT_END;
+}
+
+static struct mw_err *bad_option(int got, char **argv)
+{
+	const char *arg = argv[optind - 1];
+	if (got == ':')
+		return mw_err_new(MW_ERR_USAGE, 0, arg, "option %s needs an argument",
+				  arg);
+	if (optopt && optopt < 256)
+		return mw_err_new(MW_ERR_USAGE, 0, arg, "unknown option -%c", optopt);
+	return mw_err_new(MW_ERR_USAGE, 0, arg, "unknown option %s", arg);
+}
+
+struct mw_err *mw_opts_parse(int argc, char **argv, const enum mw_opt_id *common,
+			     const enum mw_opt_id *own, struct mw_opt_values *ret,
+			     int *first)
+{
+	struct tables tables = { 0 };
+	tables.shorts[tables.n_shorts++] = ':';
+	for (; *common; common++)
+		add_option(&tables, *common);
+	for (; *own; own++)
+		add_option(&tables, *own);
+	optind = 0; /* glibc: begin anew, permuting */
+	opterr = 0;
+	int got;
+	while ((got = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
+		if (got == '?' || got == ':')
+			return bad_option(got, argv);
+		enum mw_opt_id id =
+			got >= 256 ? (enum mw_opt_id)(got - 256) : by_letter(got);
+		ret->value[id] = optarg ? optarg : "";
+	}
+	*first = optind;
+	return NULL;
+}
+
+struct mw_err *mw_opt_number(const struct mw_opt_values *values, enum mw_opt_id id,
+			     uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret)
+{
+	const char *text = values->value[id];
+	uint64_t n = fallback;
+	if (text && text[0] && (!mw_parse_u64(text, &n) || n < min || n > max))
+		return mw_err_new(MW_ERR_USAGE, 0, text,
+				  "--%s: %s is not a number from %" PRIu64 " to %" PRIu64,
+				  opts[id].name, text, min, max);
+	*ret = n;
+	return NULL;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options: one table of all there are, from which parsing, help and the tests of man
+ * pages and completions work. A command lists those it takes.
+ */
+#pragma once
+
+#include <memwhy/err.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mw_opt_id {
+	MW_OPT_END, /* ends a command's list */
+	/* common to every command */
+	MW_OPT_ROOT,
+	MW_OPT_JSON,
+	MW_OPT_NDJSON,
+	MW_OPT_CSV,
+	MW_OPT_BYTES,
+	MW_OPT_KIB,
+	MW_OPT_MIB,
+	MW_OPT_GIB,
+	MW_OPT_COLOR,
+	MW_OPT_VERBOSE,
+	MW_OPT_HELP,
+	MW_OPT_VERSION,
+	/* of those that look at a process */
+	MW_OPT_ENGINE,
+	MW_OPT_JOBS,
+	MW_OPT_STOP,
+	MW_OPT_MAX_STOP,
+	MW_OPT_LARGEST,
+	MW_OPT_SMAPS,
+	/* map */
+	MW_OPT_ALL,
+	MW_OPT_SUMMARY,
+	MW_OPT_AT,
+	MW_OPT_PAGES,
+	MW_OPT_SORT,
+	MW_OPT_CLASS,
+	MW_OPT_DIFF,
+	MW_OPT_WATCH,
+	MW_OPT_COUNT_TIMES,
+	/* capture */
+	MW_OPT_MEMORY,
+	MW_OPT_SCRUB,
+	MW_OPT_SYMBOLS,
+	/* help */
+	MW_OPT_LIST,
+	MW_OPT_COUNT,
+};
+
+struct mw_opt {
+	const char *name; /* long, without the dashes */
+	char letter;      /* or 0 */
+	const char *arg;  /* its name in help, or NULL: a flag */
+	bool arg_optional;
+	const char *help;
+};
+
+const struct mw_opt *mw_opt_get(enum mw_opt_id id);
+
+/* What was given: NULL not at all, "" without an argument. */
+struct mw_opt_values {
+	const char *value[MW_OPT_COUNT];
+};
+
+static inline bool mw_opt_set(const struct mw_opt_values *values, enum mw_opt_id id)
+{
+	return values->value[id] != NULL;
+}
+
+/*
+ * Parses argv[1..] for a command that takes the listed options (both lists end with
+ * MW_OPT_END); operands move to the end, *first is the index of the first. USAGE.
+ */
+struct mw_err *mw_opts_parse(int argc, char **argv, const enum mw_opt_id *common,
+			     const enum mw_opt_id *own, struct mw_opt_values *ret,
+			     int *first) MW_MUST_USE;
+
+/* An option's argument as a number in [min, max]; `fallback` when not given. USAGE. */
+struct mw_err *mw_opt_number(const struct mw_opt_values *values, enum mw_opt_id id,
+			     uint64_t min, uint64_t max, uint64_t fallback,
+			     uint64_t *ret) MW_MUST_USE;

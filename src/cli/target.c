@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/* From operands and options to a process, a snapshot and a writer. */
+#include "base/buf.h"
+#include "base/num.h"
+#include "base/vec.h"
+#include "cli/cmd.h"
+#include "model/find.h"
+#include <memwhy/snapshot.h>
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LISTED = 20, CMDLINE_SHOWN = 100, DEFAULT_MAX_STOP = 1000 };
+
+/* Control bytes of a hostile command line would otherwise reach the terminal. */
+static bool add_clean(struct mw_buf *text, const char *str)
+{
+	char shown[CMDLINE_SHOWN + 1];
+	size_t n = 0;
+	for (; *str && n < CMDLINE_SHOWN; str++)
+		shown[n++] = *str >= ' ' && *str < 0x7f ? *str : '?';
+	shown[n] = '\0';
+	return mw_buf_printf(text, "%s%s", shown, *str ? "..." : "");
+}
+
+static struct mw_err *ambiguous(const char *name, const struct mw_candidates *found)
+{
+	mw_auto_buf text = { 0 };
+	char size[MW_UNITS_LEN];
+	bool ok = mw_buf_printf(&text, "%zu processes are called ", found->n) &&
+		  add_clean(&text, name) &&
+		  mw_buf_printf(&text, "; give the pid of one:");
+	for (size_t i = 0; ok && i < found->n && i < LISTED; i++) {
+		const struct mw_candidate *c = &found->items[i];
+		ok = mw_buf_printf(&text, "\n  %7d  %10s  ", c->pid,
+				   mw_units_bytes(c->rss, MW_UNIT_AUTO, size)) &&
+		     add_clean(&text, c->cmdline);
+	}
+	if (ok && found->n > LISTED)
+		ok = mw_buf_printf(&text, "\n  and %zu more", found->n - LISTED);
+	if (!ok)
+		return mw_err_nomem();
+	return mw_err_new(MW_ERR_AMBIGUOUS, 0, name, "%s", mw_buf_str(&text));
+}
+
+static struct mw_err *no_such_name(const char *name)
+{
+	mw_auto_buf shown = { 0 };
+	if (!add_clean(&shown, name))
+		return mw_err_nomem();
+	return mw_err_new(MW_ERR_NOTFOUND, 0, name, "no process is called %s",
+			  mw_buf_str(&shown));
+}
+
+static struct mw_err *by_name(struct mw_cli *cli, const char *name, pid_t *ret)
+{
+	struct mw_arena arena = { 0 };
+	struct mw_candidates found = { 0 };
+	struct mw_err *err = mw_find_by_name(cli->src, name, getpid(), &arena, &found);
+	if (!err && found.n == 0)
+		err = no_such_name(name);
+	else if (!err && found.n > 1)
+		err = ambiguous(name, &found);
+	else if (!err)
+		*ret = found.items[0].pid;
+	mw_vec_deinit(&found);
+	mw_arena_deinit(&arena);
+	return err;
+}
+
+struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
+{
+	const char *operand = cli->n_args ? cli->args[0] : NULL;
+	uint64_t pid;
+	if (!operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
+		return mw_find_largest(cli->src, getpid(), ret);
+	if (!operand && mw_opt_set(&cli->opts, MW_OPT_ROOT))
+		return mw_find_largest(cli->src, 0, ret);
+	if (!operand)
+		return mw_err_new(MW_ERR_USAGE, 0, "",
+				  "which process? give a pid or a name, or --largest");
+	if (!mw_parse_u64(operand, &pid))
+		return by_name(cli, operand, ret);
+	if (pid == 0 || pid > INT_MAX)
+		return mw_err_new(MW_ERR_NOTFOUND, 0, operand, "no process %s", operand);
+	*ret = (pid_t)pid;
+	return NULL;
+}
+
+static struct mw_err *engine_option(const struct mw_cli *cli, enum mw_engine *ret)
+{
+	const char *name = cli->opts.value[MW_OPT_ENGINE];
+	if (!name || !strcmp(name, "auto"))
+		*ret = MW_ENGINE_AUTO;
+	else if (!strcmp(name, "pages"))
+		*ret = MW_ENGINE_PAGES;
+	else if (!strcmp(name, "smaps"))
+		*ret = MW_ENGINE_SMAPS;
+	else
+		return mw_err_new(MW_ERR_USAGE, 0, name,
+				  "--engine: %s is none of auto, pages, smaps", name);
+	return NULL;
+}
+
+struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
+			       struct mw_snapshot **ret)
+{
+	struct mw_snapshot_opts opts = { .want = want };
+	uint64_t jobs, max_stop;
+	struct mw_err *err = engine_option(cli, &opts.engine);
+	if (!err)
+		err = mw_opt_number(&cli->opts, MW_OPT_JOBS, 1, 64, 0, &jobs);
+	if (!err)
+		err = mw_opt_number(&cli->opts, MW_OPT_MAX_STOP, 1, 600000,
+				    DEFAULT_MAX_STOP, &max_stop);
+	if (!err && mw_opt_set(&cli->opts, MW_OPT_STOP))
+		err = mw_source_stop(cli->src, pid, (unsigned)max_stop);
+	if (err)
+		return err;
+	opts.jobs = (unsigned)jobs;
+	return mw_snapshot_take(cli->src, pid, &opts, ret);
+}
+
+struct mw_err *mw_cli_release(struct mw_cli *cli, struct mw_stopped *ret)
+{
+	*ret = (struct mw_stopped){ .asked = mw_opt_set(&cli->opts, MW_OPT_STOP) };
+	if (!ret->asked)
+		return NULL;
+	return mw_source_resume(cli->src, &ret->held_ns, &ret->cut);
+}
+
+struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret)
+{
+	return mw_out_create(&cli->out_opts, stdout, ret);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What standard output is, and what the environment and options ask of it: format,
+ * units, colour (NO_COLOR, TERM=dumb, --color), UTF-8, width.
+ */
+#pragma once
+
+#include "cli/opts.h"
+#include "out/out.h"
+
+/* Fills the writer's options. USAGE: options that exclude each other. */
+struct mw_err *mw_terminal_opts(const struct mw_opt_values *values,
+				struct mw_out_opts *ret) MW_MUST_USE;
+
+/* True for an error that only says the reader closed the pipe. */
+bool mw_err_is_closed_pipe(const struct mw_err *err);
