@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The kernel interfaces' known traps: each once gave somebody a wrong number."""
+
+import os
+
+import live
+
+
+def rss_of(answer, fact):
+    start, end = int(fact["start"], 16), int(fact["end"], 16)
+    return live.total(r["rss"] for r in live.inside(answer["regions"], start, end))
+
+
+def check_ranges(target, *args):
+    """Every range the holder printed is resident as it said; the totals are VmRSS."""
+    answer = live.map_json(target.pid, *args)
+    for fact in target.facts("range"):
+        live.check_equal(rss_of(answer, fact), int(fact["rss"]), f"rss of {fact}")
+    live.check_equal(answer["totals"]["rss"], live.status(target.pid)["VmRSS"], "VmRSS")
+    return answer
+
+
+@live.case
+def zero_page():
+    """the zero page is present in a page map, and is not resident memory"""
+    with live.holder("zero", 64) as target, live.stopped(target.pid):
+        for engine in ("pages", "smaps"):
+            check_ranges(target, "--engine", engine)
+
+
+@live.case
+def stale_walk_end():
+    """more ranges than PAGEMAP_SCAN returns at once are counted once each"""
+    with live.holder("stripes", 128) as target, live.stopped(target.pid):
+        for jobs in (1, 2):
+            check_ranges(target, "--engine", "pages", "--jobs", jobs)
+
+
+@live.case
+def reserved_terabytes():
+    """terabytes of address space without memory are answered, and rightly"""
+    with live.holder("reserve", 1024) as target, live.stopped(target.pid):
+        answer = check_ranges(target, "--engine", "pages")
+        none = target.facts("none")[0]
+        start, end = int(none["start"], 16), int(none["end"], 16)
+        classes = {r["class"] for r in live.inside(answer["regions"], start, end)}
+        live.check_equal(classes, {"reserved"}, "class of inaccessible memory")
+        live.check_why(live.why_json(target.pid))
+
+
+@live.case
+def truncated_pss():
+    """Pss of 20,000 one-page mappings of 3 processes is not cut to kB for each"""
+    n = 20000
+    with live.holder("pages", n) as target:
+        pids = [target.pid, *live.children(target.pid)]
+        live.check_equal(len(pids), 3, "processes that share the pages")
+        with live.stopped(*pids):
+            kernel = live.rollup(target.pid)["Pss"]
+            rows = sum(mapping["Pss"] for mapping in live.smaps(target.pid))
+            # The trap is there: what smaps prints per mapping does not add up.
+            live.check(rows < kernel * 0.85, f"smaps sums to {rows} of {kernel}")
+            pss = live.why_json(target.pid)["pss"]
+            live.check(kernel <= pss < kernel + 1024, f"pss {pss}, rollup {kernel}")
+            if os.geteuid() != 0:
+                return
+            answer = live.map_json(target.pid, "--engine", "pages")
+            total = answer["totals"]["pss"]
+            live.check(kernel <= total < kernel + 1024, f"map {total}, rollup {kernel}")
+            shared = sum(r["pss"] for r in answer["regions"])
+            live.check(abs(shared - total) <= len(answer["regions"]) / 2 + 1,
+                       f"regions' pss {shared}, total {total}")
+
+
+@live.case
+def huge_map_counts():
+    """a mapping's pages shared by many are shared, not private"""
+    with live.holder("pages", 64) as target:
+        pids = [target.pid, *live.children(target.pid)]
+        with live.stopped(*pids):
+            answer = live.map_json(target.pid, "--engine", "pages")
+            fact = target.facts("range")[0]
+            start, end = int(fact["start"], 16), int(fact["end"], 16)
+            mine = live.inside(answer["regions"], start, end)
+            live.check_equal(live.total(r["private"] for r in mine), 0, "private")
+            live.check_equal(live.total(r["shared"] for r in mine), 64 * live.PAGE,
+                             "shared")
+
+
+live.main()
