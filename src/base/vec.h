@@ -14,28 +14,34 @@
 	size_t n;    \
 	size_t cap
 
-/* Grows *items so that one more of `size` bytes fits. False when memory is short. */
-static inline bool mw_vec_grow(void **items, size_t n, size_t *cap, size_t size)
+/*
+ * Makes sure that one more item of `size` bytes fits behind `n` of them; returns the
+ * items, which may have moved, or NULL when memory is short (they then stay as they are).
+ */
+static inline void *mw_vec_grow(void *items, size_t n, size_t *cap, size_t size)
 {
-	if (n < *cap)
-		return true;
+	if (items && n < *cap)
+		return items;
 	size_t want = *cap ? *cap * 2 : 16, len;
 	if (want < *cap || __builtin_mul_overflow(want, size, &len))
-		return false;
-	void *grown = realloc(*items, len);
-	if (!grown)
-		return false;
-	*items = grown;
-	*cap = want;
-	return true;
+		return NULL;
+	void *grown = realloc(items, len);
+	if (grown)
+		*cap = want;
+	return grown;
 }
 
 /* Appends a value; false when memory is short (the vector is then unchanged). */
-#define mw_vec_add(vec, ...)                                        \
-	(mw_vec_grow((void **)&(vec)->items, (vec)->n, &(vec)->cap, \
-		     sizeof(*(vec)->items))                         \
-		 ? ((vec)->items[(vec)->n++] = (__VA_ARGS__), true) \
-		 : false)
+#define mw_vec_add(vec, ...)                                                      \
+	({                                                                        \
+		void *mw_grown = mw_vec_grow((vec)->items, (vec)->n, &(vec)->cap, \
+					     sizeof(*(vec)->items));              \
+		if (mw_grown) {                                                   \
+			(vec)->items = mw_grown;                                  \
+			(vec)->items[(vec)->n++] = (__VA_ARGS__);                 \
+		}                                                                 \
+		mw_grown != NULL;                                                 \
+	})
 
 /* Frees the items; the vector is empty and usable again. */
 #define mw_vec_deinit(vec)                 \
