@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/live.h"
+
+#include "base/buf.h"
+#include "kernel/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum {
+	/* seq_file hands out 4 KiB a read whatever is asked; others give all. */
+	SLURP_CHUNK = 64 << 10,
+	/* 65,530 mappings with the longest names make 270 MiB of maps. */
+	SLURP_MAX = 1 << 30,
+};
+
+/* One read into `out`. 0 at the end, -1 with errno. */
+static ssize_t slurp_some(int fd, struct mw_buf *out)
+{
+	ssize_t got;
+
+	if (!mw_buf_reserve(out, SLURP_CHUNK)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	do
+		got = read(fd, out->data + out->len, SLURP_CHUNK);
+	while (got < 0 && errno == EINTR);
+	if (got > 0)
+		out->len += (size_t)got;
+	out->data[out->len] = '\0';
+	return got;
+}
+
+int mw_live_slurp(int fd, struct mw_buf *out)
+{
+	size_t before = out->len;
+	ssize_t got;
+	int errnum = 0;
+
+	while ((got = slurp_some(fd, out)) > 0) {
+		if (out->len - before > SLURP_MAX) {
+			errno = EFBIG;
+			got = -1;
+			break;
+		}
+	}
+	if (got < 0) {
+		errnum = errno;
+		out->len = before;
+		if (out->data)
+			out->data[before] = '\0';
+	}
+	return errnum;
+}
+
+static int slurp_at(int dir, const char *name, struct mw_buf *out)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno;
+	int errnum = mw_live_slurp(fd, out);
+	close(fd);
+	return errnum;
+}
+
+static struct mw_err *read_machine(struct mw_live *live,
+				   const struct mw_file_place *place, struct mw_buf *out)
+{
+	char name[MW_LIVE_NAME * 2];
+	bool proc = place->scope == MW_SCOPE_PROC;
+
+	snprintf(name, sizeof(name), "/%s/%s", proc ? "proc" : "sys", place->path);
+	int errnum = proc ? slurp_at(live->proc, place->path, out)
+			  : slurp_at(AT_FDCWD, name, out);
+	return errnum ? mw_err_sys(errnum, name) : NULL;
+}
+
+static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid,
+				     enum mw_file file, struct mw_buf *out)
+{
+	struct mw_live *live = mw_live_of(src);
+	const struct mw_file_place *place = mw_file_place(file);
+	struct mw_live_proc *proc;
+	char name[MW_LIVE_NAME];
+
+	if (pid == 0)
+		return read_machine(live, place, out);
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	/* Whoever lists the mappings begins a new look. */
+	if (file == MW_FILE_MAPS || file == MW_FILE_SMAPS)
+		mw_live_renew(live, proc);
+	if (tid)
+		snprintf(name, sizeof(name), "task/%d/%s", (int)tid, place->path);
+	else
+		snprintf(name, sizeof(name), "%s", place->path);
+	int errnum = slurp_at(proc->dir, name, out);
+	if (errnum)
+		err = mw_live_fail(live, proc, name, errnum);
+	mw_live_drop(live, proc);
+	return err;
+}
+
+static struct mw_err *live_read_exe(struct mw_source *src, pid_t pid, struct mw_buf *out)
+{
+	struct mw_live *live = mw_live_of(src);
+	struct mw_live_proc *proc;
+	char path[PATH_MAX + 1];
+
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	ssize_t len = readlinkat(proc->dir, "exe", path, sizeof(path));
+	if (len < 0)
+		err = mw_live_fail(live, proc, "exe", errno);
+	else if (!mw_buf_add(out, path, (size_t)len))
+		err = mw_err_nomem();
+	mw_live_drop(live, proc);
+	return err;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* A directory entry that is an id, else 0. */
+static pid_t entry_id(const char *name)
+{
+	long id = 0;
+
+	for (; *name >= '0' && *name <= '9' && id <= INT_MAX / 10 - 1; name++)
+		id = id * 10 + (*name - '0');
+	return *name ? 0 : (pid_t)id;
+}
+
+/* Appends the numeric entries of a directory. 0 or errno; `out` is as before then. */
+static int list_ids(int fd, struct mw_ids *out)
+{
+	DIR *dir = fdopendir(fd);
+	size_t before = out->n;
+	struct dirent *entry;
+
+	if (!dir) {
+		int errnum = errno;
+		close(fd);
+		return errnum;
+	}
+	errno = 0;
+	while ((entry = readdir(dir))) {
+		pid_t id = entry_id(entry->d_name);
+		if (id > 0 && !mw_vec_add(out, id)) {
+			errno = ENOMEM;
+			break;
+		}
+		errno = 0;
+	}
+	int errnum = errno;
+	closedir(dir);
+	if (errnum)
+		out->n = before;
+	else if (out->n > before)
+		qsort(out->items + before, out->n - before, sizeof(*out->items), by_id);
+	return errnum;
+}
+
+static struct mw_err *list_processes(struct mw_live *live, struct mw_ids *out)
+{
+	mw_live_forget_gone(live);
+	int fd = openat(live->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int errnum = fd < 0 ? errno : list_ids(fd, out);
+	return errnum ? mw_err_sys(errnum, "/proc") : NULL;
+}
+
+static struct mw_err *live_list(struct mw_source *src, pid_t pid, struct mw_ids *out)
+{
+	struct mw_live *live = mw_live_of(src);
+	struct mw_live_proc *proc;
+
+	if (pid == 0)
+		return list_processes(live, out);
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	int fd = openat(proc->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t before = out->n;
+	int errnum = fd < 0 ? errno : list_ids(fd, out);
+	/* A process that ends meanwhile has a directory without threads. */
+	if (!errnum && out->n == before)
+		errnum = ESRCH;
+	if (errnum)
+		err = mw_live_fail(live, proc, "task", errnum);
+	mw_live_drop(live, proc);
+	return err;
+}
+
+static struct mw_err *live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
+{
+	struct mw_live *live = mw_live_of(src);
+	struct mw_live_proc *proc;
+
+	if (live->stop)
+		return mw_err_new(MW_ERR_USAGE, 0, NULL, "a stop is already held");
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	int task = openat(proc->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (task < 0) {
+		err = mw_live_fail(live, proc, "task", errno);
+	} else {
+		err = mw_stop_take(pid, task, max_ms, &live->stop);
+		close(task);
+	}
+	mw_live_drop(live, proc);
+	return err;
+}
+
+static struct mw_err *live_resume(struct mw_source *src, uint64_t *held_ns, bool *cut)
+{
+	struct mw_live *live = mw_live_of(src);
+
+	if (!live->stop)
+		return mw_err_new(MW_ERR_USAGE, 0, NULL, "no stop is held");
+	mw_stop_release(live->stop, held_ns, cut);
+	live->stop = NULL;
+	return NULL;
+}
+
+static void live_close(struct mw_source *src)
+{
+	struct mw_live *live = mw_live_of(src);
+	uint64_t held_ns;
+	bool cut;
+
+	mw_stop_release(live->stop, &held_ns, &cut);
+	for (size_t i = 0; i < live->procs.n; i++)
+		live->procs.items[i]->gone = true;
+	mw_live_forget_gone(live);
+	mw_vec_deinit(&live->procs);
+	for (size_t i = 0; i < live->n_objects; i++)
+		close(live->objects[i].fd);
+	for (size_t i = 0; i < 2; i++)
+		if (live->kpage[i] >= 0)
+			close(live->kpage[i]);
+	if (live->proc >= 0)
+		close(live->proc);
+	pthread_mutex_destroy(&live->lock);
+	free(live->release);
+	free(live);
+}
+
+static const struct mw_source_ops live_ops = {
+	.name = "live",
+	.close = live_close,
+	.read_text = live_read_text,
+	.read_exe = live_read_exe,
+	.list = live_list,
+	.list_fds = mw_live_list_fds,
+	.scan = mw_live_scan,
+	.read_pagemap = mw_live_read_pagemap,
+	.read_kpage = mw_live_read_kpage,
+	.read_memory = mw_live_read_memory,
+	.zero_bytes = mw_live_zero_bytes,
+	.robust_list = mw_live_robust_list,
+	.read_object = mw_live_read_object,
+	.probe = mw_live_probe,
+	.stop = live_stop,
+	.resume = live_resume,
+};
+
+struct mw_err *mw_source_open_live(struct mw_source **ret)
+{
+	struct mw_live *live = calloc(1, sizeof(*live));
+	struct utsname name;
+
+	if (!live)
+		return mw_err_nomem();
+	live->base.ops = &live_ops;
+	live->kpage[0] = live->kpage[1] = -1;
+	pthread_mutex_init(&live->lock, NULL);
+	live->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (live->proc < 0) {
+		struct mw_err *err = mw_err_sys(errno, "/proc");
+		live_close(&live->base);
+		return err;
+	}
+	live->release = strdup(uname(&name) == 0 ? name.release : "");
+	if (!live->release) {
+		live_close(&live->base);
+		return mw_err_nomem();
+	}
+	live->base.facts = (struct mw_facts){
+		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+		.clock_ticks = (uint64_t)sysconf(_SC_CLK_TCK),
+		.live = true,
+		.parallel = true,
+		.release = live->release,
+	};
+	*ret = &live->base;
+	return NULL;
+}
