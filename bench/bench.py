@@ -1,0 +1,247 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Speed and harm, always beside a peer or the kernel's own floor: both run alternately in
+one go (A B A B ...), and what is reported is the median of the ratios of neighbours."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+HARM_MS = 4000
+
+
+def run(argv):
+    """Runs a command, output to nowhere; gives its wall and CPU seconds."""
+    with open(os.devnull, "r+b") as null:
+        start = time.perf_counter()
+        child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=subprocess.PIPE)
+        err = child.stderr.read()
+        _, code, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(code)
+        child.stderr.close()
+    # 1: a finding, 3: limited by permission. Anything else did not do the work.
+    if child.returncode not in (0, 1, 3):
+        sys.exit(f"bench: {' '.join(argv)}: exit {child.returncode}: {err.decode()}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+class Pair:
+    """Two commands, measured alternately."""
+
+    def __init__(self, ours, peer, rounds):
+        walls, cpus = [], []
+        for i in range(rounds + 1):
+            # Whoever goes second meets warm caches: take turns.
+            first, second = (ours, peer) if i % 2 == 0 else (peer, ours)
+            a, b = run(first), run(second)
+            mine, other = (a, b) if i % 2 == 0 else (b, a)
+            if i == 0:
+                continue
+            walls.append((mine[0], other[0]))
+            cpus.append((mine[1], other[1]))
+        self.ours = statistics.median(w[0] for w in walls)
+        self.peer = statistics.median(w[1] for w in walls)
+        self.ours_cpu = statistics.median(c[0] for c in cpus)
+        self.peer_cpu = statistics.median(c[1] for c in cpus)
+        ratios = sorted(o / m for m, o in walls)
+        self.faster = statistics.median(ratios)
+        self.low, self.high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+
+
+@contextlib.contextmanager
+def target(build, name):
+    """A bench target, ready."""
+    child = subprocess.Popen([build / "bench" / name], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    try:
+        if child.stdout.readline() != b"ready\n":
+            sys.exit(f"bench: {name} did not start")
+        yield child
+    finally:
+        child.stdin.close()
+        child.wait()
+
+
+def ms(seconds):
+    return f"{seconds * 1e3:.1f}" if seconds >= 0.01 else f"{seconds * 1e3:.2f}"
+
+
+def speed_row(title, ours, peer, rounds, aim, slower=False):
+    """One row; `slower`: the ratio is ours/peer (an upper bound), else peer/ours."""
+    pair = Pair(ours, peer, rounds)
+    ratio, low, high = pair.faster, pair.low, pair.high
+    if slower:
+        ratio, low, high = 1 / ratio, 1 / high, 1 / low
+    good = ratio <= aim if slower else ratio >= aim
+    sign = "≤" if slower else "≥"
+    row = (title, f"{ms(pair.ours)} ({ms(pair.ours_cpu)})",
+           f"{ms(pair.peer)} ({ms(pair.peer_cpu)})", f"{ratio:.2f} ({low:.2f}–{high:.2f})",
+           f"{sign} {aim}", "yes" if good else "**no**")
+    print("  ".join(row), file=sys.stderr, flush=True)
+    return row
+
+
+def speed_rows(options):
+    memwhy, n = [str(options.memwhy)], options.rounds
+    floor = str(options.build / "bench" / "readfile")
+    rows = []
+    with target(options.build, "vmas60k") as child:
+        pid = str(child.pid)
+        all_of = [*memwhy, "map", pid, "--all"]
+        rows.append(speed_row(
+            "60,000 mappings: `map --all --engine pages` / `pmap -x`",
+            [*all_of, "--engine", "pages"], ["pmap", "-x", pid], n, 6))
+        rows.append(speed_row(
+            "60,000 mappings, with exact Pss: `map --all` / `pmap -X`",
+            [*all_of, "--engine", "pages"], ["pmap", "-X", pid], n, 10))
+        rows.append(speed_row(
+            "60,000 mappings: `map --all --engine smaps` / reading smaps",
+            [*all_of, "--engine", "smaps"], [floor, f"/proc/{pid}/smaps"], n, 1.15, True))
+    with target(options.build, "pages4g") as child:
+        pid = str(child.pid)
+        for jobs, aim in ((1, 1.3), (2, 2)):
+            rows.append(speed_row(
+                f"4 GiB in 4 KiB pages: `map --all --engine pages --jobs {jobs}` / "
+                "`pmap -x`",
+                [*memwhy, "map", pid, "--all", "--engine", "pages", "--jobs", str(jobs)],
+                ["pmap", "-x", pid], n, aim))
+        rows.append(speed_row(
+            "4 GiB in 4 KiB pages: `map --all --engine smaps` / reading smaps",
+            [*memwhy, "map", pid, "--all", "--engine", "smaps"],
+            [floor, f"/proc/{pid}/smaps"], n, 1.15, True))
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
+        rows.append(speed_row("a small process: `memwhy PID` / `/bin/true`",
+                              [*memwhy, str(sleeper.pid)], ["/bin/true"], 5 * n, 2, True))
+        sleeper.kill()
+    return rows
+
+
+def looking(argv, stop):
+    """Runs a command over and over until told to stop; gives how often."""
+    count = 0
+    while not stop.is_set():
+        if argv:
+            run(argv)
+            count += 1
+        else:
+            stop.wait(0.05)
+    return count
+
+
+def harm_once(child, argv):
+    """p50, p99 and maximum in µs of the target's mmap+munmap while `argv` loops."""
+    stop, result = threading.Event(), []
+    thread = threading.Thread(target=lambda: result.append(looking(argv, stop)))
+    thread.start()
+    child.stdin.write(b"%d\n" % HARM_MS)
+    child.stdin.flush()
+    p50, p99, longest, _ = (int(word) for word in child.stdout.readline().split())
+    stop.set()
+    thread.join()
+    return p50 / 1e3, p99 / 1e3, longest / 1e3, result[0]
+
+
+def harm_rows(options):
+    with target(options.build, "mmaploop") as child:
+        pid = str(child.pid)
+        lookers = {
+            "nobody looks": None,
+            "`memwhy PID`": [str(options.memwhy), pid],
+            "`memwhy map PID`": [str(options.memwhy), "map", pid],
+            "`pmap -x`": ["pmap", "-x", pid],
+            "`cat smaps_rollup`": ["cat", f"/proc/{pid}/smaps_rollup"],
+        }
+        seen = {name: [] for name in lookers}
+        for _ in range(max(3, options.rounds // 2)):
+            for name, argv in lookers.items():
+                seen[name].append(harm_once(child, argv))
+    rows, idle = [], seen["nobody looks"]
+    for name, runs in seen.items():
+        p50, p99, longest = (statistics.median(r[i] for r in runs) for i in range(3))
+        ratio = statistics.median(r[1] / i[1] for r, i in zip(runs, idle))
+        rows.append((name, f"{p50:.0f}", f"{p99:.0f}", f"{longest:.0f}", f"{ratio:.1f}",
+                     str(sum(r[3] for r in runs))))
+        print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def first_line(argv):
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
+    return (done.stdout.splitlines() or ["?"])[0].strip()
+
+
+def machine():
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+                if line.startswith("model name")), platform.machine())
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return (f"{os.cpu_count()} × {cpu}, {gib:.0f} GiB, Linux {platform.release()}, "
+            f"{first_line(['pmap', '-V'])}, run as "
+            f"{'root' if os.geteuid() == 0 else 'a user without privileges'}")
+
+
+PAGE = """# Performance
+
+Measured by `{command}`, which runs every pair of commands alternately in one go, and
+repeats it here: {rounds} times, after one run that does not count. Read the ratios; the
+times are those of one machine: {machine}.
+
+## Speed
+
+Wall milliseconds, in brackets user + system. The ratio is the median of the ratios of
+neighbouring runs, in brackets its quartiles: how often memwhy's time goes into its peer's
+(aims with ≥), or its peer's into memwhy's (aims with ≤).
+
+{speed}
+
+## Harm
+
+A process with 2 GiB in small pages does an `mmap` + `munmap` each half millisecond. How long
+one takes, in µs, while something looks at the process over and over; the last but one
+column is p99 beside p99 when nobody looks.
+
+{harm}
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, required=True,
+                        help="a release build of memwhy")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=("speed", "harm"))
+    parser.add_argument("--write", type=pathlib.Path, metavar="FILE",
+                        help="also writes the page, docs/performance.md")
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+    options.memwhy = next(p for p in (options.build / "memwhy",
+                                      options.build / "src/cli/memwhy") if p.exists())
+    if not shutil.which("pmap"):
+        sys.exit("bench: pmap is not installed (package procps)")
+    speed = speed_rows(options) if options.only != "harm" else []
+    harm = harm_rows(options) if options.only != "speed" else []
+    page = PAGE.format(
+        command="./run bench --write docs/performance.md", rounds=options.rounds,
+        machine=machine(),
+        speed=table(("what", "memwhy", "beside", "ratio", "aim", "met"), speed),
+        harm=table(("who looks", "p50", "p99", "longest", "p99 beside idle", "looks"), harm))
+    print(page)
+    if options.write:
+        options.write.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
