@@ -50,6 +50,9 @@ struct mw_classify {
 /* Later ones may rely on what earlier ones found out (struct mw_seen). */
 static mw_classifier_fn *const classifiers[] = {
 	mw_classify_elf,
+	mw_classify_threads,
+	mw_classify_stack,
+	mw_classify_glibc,
 };
 
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx)
