@@ -193,8 +193,9 @@ void mw_fds_deinit(struct mw_fds *fds);
 
 /*
  * Appends the page ranges in [start, end) that are present, swapped or guards, with
- * all their categories, ascending, never overlapping. The target's mmap lock is held
- * for a bounded number of pages at a time.
+ * their categories, ascending, never overlapping. FILE, WRITTEN and WPALLOWED are not
+ * asked for: they are dear, and pagemap tells. The target's mmap lock is held for a
+ * bounded number of pages at a time.
  */
 struct mw_err *mw_source_scan(struct mw_source *src, pid_t pid, uint64_t start,
 			      uint64_t end, struct mw_page_ranges *out) MW_MUST_USE;
