@@ -138,7 +138,9 @@ static void take_line(const char *pos, const char *eol, struct mw_smaps_entry *e
 	mw_skip_blanks(&number, eol);
 	for (unsigned i = 0; i < N_KEYS; i++) {
 		if (keys[i].len == len && memcmp(pos, keys[i].text, len) == 0) {
-			if (mw_take_dec(&number, eol, &kb))
+			/* Without its unit it may be a number cut short. */
+			if (mw_take_dec(&number, eol, &kb) && eol - number >= 3 &&
+			    memcmp(number, " kB", 3) == 0)
 				store(entry, keys[i].id, kb);
 			return;
 		}

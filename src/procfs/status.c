@@ -78,7 +78,8 @@ static void take_value(const struct line_key *key, const char *pos, const char *
 	mw_skip_blanks(&pos, eol);
 	switch ((enum line_kind)key->kind) {
 	case LINE_KB:
-		ok = mw_take_dec(&pos, eol, &value) &&
+		ok = mw_take_dec(&pos, eol, &value) && eol - pos >= 3 &&
+		     memcmp(pos, " kB", 3) == 0 &&
 		     !__builtin_mul_overflow(value, 1024, &value);
 		break;
 	case LINE_DEC:
