@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/* Puts classes, account and findings together, and says it in one sentence. */
+#include "explain/impl.h"
+
+#include "base/units.h"
+
+#include <stdlib.h>
+
+struct mw_err *mw_explain_gap(struct mw_explain *ex, const char *what, const char *why,
+			      const char *remedy)
+{
+	struct mw_gap gap = {
+		.what = mw_arena_strdup(&ex->arena, what),
+		.why = mw_arena_strdup(&ex->arena, why),
+		.remedy = mw_arena_strdup(&ex->arena, remedy),
+	};
+	if (!gap.what || !gap.why || !gap.remedy || !mw_vec_add(&ex->gaps, gap))
+		return mw_err_nomem();
+	return NULL;
+}
+
+const char *mw_words(struct mw_explain *ex, uint64_t bytes)
+{
+	char buf[MW_UNITS_LEN];
+	const char *ret =
+		mw_arena_strdup(&ex->arena, mw_units_bytes(bytes, MW_UNIT_AUTO, buf));
+	return ret ? ret : "?";
+}
+
+const char *mw_percent(struct mw_explain *ex, uint64_t part, uint64_t whole)
+{
+	unsigned percent = whole ? (unsigned)((part * 100.0) / (double)whole + 0.5) : 0;
+	const char *ret =
+		percent || !part ? mw_arena_printf(&ex->arena, "%u %%", percent) : "<1 %";
+	return ret ? ret : "?";
+}
+
+struct mw_err *mw_find(struct mw_explain *ex, struct mw_finding finding)
+{
+	if (!finding.claim || !finding.evidence || !finding.next ||
+	    !mw_vec_add(&ex->findings, finding))
+		return mw_err_nomem();
+	return NULL;
+}
+
+/* Two causes, a third when two do not make most of it. */
+static const char *main_causes(struct mw_explain *ex)
+{
+	const struct mw_account *a = &ex->pub.account;
+	uint64_t told = 0;
+	const char *text = "";
+	for (size_t i = 0; i < a->n_buckets && i < 3; i++) {
+		const struct mw_bucket *b = &a->buckets[i];
+		if (i == 2 && told >= a->rss / 4 * 3)
+			break;
+		told += b->bytes;
+		text = mw_arena_printf(&ex->arena, "%s%s %s %s (%s)", text, i ? "," : ":",
+				       b->title, mw_words(ex, b->bytes),
+				       mw_percent(ex, b->bytes, a->rss));
+		if (!text)
+			return "";
+	}
+	return text;
+}
+
+/* The fair share: by frames, else by smaps_rollup; UINT64_MAX when neither was read. */
+static uint64_t fair_share(const struct mw_totals *totals)
+{
+	if (totals->sum.have & MW_HAVE_PSS)
+		return mw_counts_pss(&totals->sum);
+	return totals->rollup_pss;
+}
+
+static const char *state_words(const struct mw_process *p)
+{
+	if (p->kthread)
+		return "is a kernel thread: it has no user memory; what it uses is the "
+		       "kernel's";
+	if (p->state == 'Z' || p->state == 'X')
+		return "is a zombie: its memory is already freed; only its exit status waits";
+	return "has no address space: it is exiting";
+}
+
+static struct mw_err *make_headline(struct mw_explain *ex)
+{
+	const struct mw_process *p = mw_snapshot_process(ex->pub.snap);
+	uint64_t pss = fair_share(mw_snapshot_totals(ex->pub.snap));
+	struct mw_arena *arena = &ex->arena;
+	if (p->vm_size == MW_UNKNOWN)
+		ex->pub.headline = mw_arena_printf(arena, "%s (%d) %s.", p->comm, p->pid,
+						   state_words(p));
+	else if (pss != MW_UNKNOWN)
+		ex->pub.headline =
+			mw_arena_printf(arena, "%s (%d) costs %s%s.", p->comm, p->pid,
+					mw_words(ex, pss), main_causes(ex));
+	else
+		ex->pub.headline = mw_arena_printf(
+			arena, "%s (%d) has %s resident%s.", p->comm, p->pid,
+			mw_words(ex, ex->pub.account.rss), main_causes(ex));
+	return ex->pub.headline ? NULL : mw_err_nomem();
+}
+
+/* Gaps of the snapshot, the layout and of this folder, in one list. */
+static struct mw_err *join_gaps(struct mw_explain *ex)
+{
+	size_t n_snap, n_layout, n = 0;
+	const struct mw_gap *snap = mw_snapshot_gaps(ex->pub.snap, &n_snap);
+	const struct mw_gap *layout = mw_layout_gaps(ex->layout, &n_layout);
+	struct mw_gap *all = mw_arena_calloc(
+		&ex->arena, n_snap + n_layout + ex->gaps.n + 1, sizeof(*all));
+	if (!all)
+		return mw_err_nomem();
+	for (size_t i = 0; i < n_snap; i++)
+		all[n++] = snap[i];
+	for (size_t i = 0; i < n_layout; i++)
+		all[n++] = layout[i];
+	for (size_t i = 0; i < ex->gaps.n; i++)
+		all[n++] = ex->gaps.items[i];
+	ex->pub.gaps = all;
+	ex->pub.n_gaps = n;
+	return NULL;
+}
+
+static struct mw_err *fill(struct mw_explain *ex)
+{
+	struct mw_err *err = mw_classify(ex->pub.snap, &ex->layout);
+	if (err)
+		return err;
+	ex->pub.layout = ex->layout;
+	if ((err = mw_account_make(ex)) || (err = mw_rules_apply(ex)) ||
+	    (err = make_headline(ex)))
+		return err;
+	ex->pub.findings = ex->findings.items;
+	ex->pub.n_findings = ex->findings.n;
+	return join_gaps(ex);
+}
+
+struct mw_err *mw_explain(const struct mw_snapshot *snap, struct mw_explanation **ret)
+{
+	struct mw_explain *ex = calloc(1, sizeof(*ex));
+	if (!ex)
+		return mw_err_nomem();
+	ex->pub.snap = snap;
+	struct mw_err *err = fill(ex);
+	if (err)
+		mw_explanation_free(&ex->pub);
+	else
+		*ret = &ex->pub;
+	return err;
+}
+
+void mw_explanation_free(struct mw_explanation *pub)
+{
+	struct mw_explain *ex = (struct mw_explain *)pub;
+	if (!ex)
+		return;
+	mw_layout_free(ex->layout);
+	mw_vec_deinit(&ex->findings);
+	mw_vec_deinit(&ex->gaps);
+	mw_arena_deinit(&ex->arena);
+	free(ex);
+}
