@@ -53,6 +53,11 @@ static mw_classifier_fn *const classifiers[] = {
 	mw_classify_threads,
 	mw_classify_stack,
 	mw_classify_glibc,
+	mw_classify_allocators,
+	mw_classify_jvm,
+	mw_classify_v8,
+	mw_classify_go,
+	mw_classify_python,
 };
 
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx)

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/* The objects a process maps, as far as they say which runtimes it has. */
+#include "explain/runtime/runtime.h"
+
+#include <elf.h>
+#include <string.h>
+
+static const char *file_name(const struct mw_region *region)
+{
+	const char *slash = strrchr(region->name, '/');
+	return slash ? slash + 1 : region->name;
+}
+
+const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *prefix)
+{
+	size_t n, len = strlen(prefix);
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	for (size_t i = 0; i < n; i++)
+		if ((regions[i].perms & MW_PERM_EXEC) && regions[i].ino &&
+		    !strncmp(file_name(&regions[i]), prefix, len))
+			return &regions[i];
+	return NULL;
+}
+
+const struct mw_region *mw_rt_program(struct mw_classify *cx)
+{
+	size_t n;
+	const struct mw_seen *seen = mw_classify_seen(cx);
+	const struct mw_snapshot *snap = mw_classify_snapshot(cx);
+	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
+	const char *exe = mw_snapshot_process(snap)->exe;
+	for (size_t i = 0; i < n; i++) {
+		const struct mw_region *region = &regions[i];
+		if (!(region->perms & MW_PERM_EXEC) || !region->ino)
+			continue;
+		if (seen->exe_ino
+			    ? region->ino == seen->exe_ino && region->dev == seen->exe_dev
+			    : exe && exe[0] && !strcmp(region->name, exe))
+			return region;
+	}
+	return NULL;
+}
+
+static struct mw_err *file_read(void *arg, uint64_t off, void *bytes, size_t len,
+				size_t *got)
+{
+	const struct mw_rt_elf *file = arg;
+	return mw_source_read_object(file->src, file->pid, &file->obj, off, bytes, len,
+				     got);
+}
+
+/* The segment that made this mapping says where the object was put. */
+static bool find_bias(const struct mw_elf *elf, const struct mw_region *text,
+		      uint64_t *bias)
+{
+	size_t n;
+	const struct mw_elf_segment *segs = mw_elf_segments(elf, &n);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t pages = ~(uint64_t)4095;
+		if (segs[i].type != PT_LOAD || !(segs[i].flags & PF_X) ||
+		    (segs[i].offset & pages) != text->offset)
+			continue;
+		*bias = text->start - (segs[i].vaddr & pages);
+		return true;
+	}
+	return false;
+}
+
+bool mw_rt_open(struct mw_classify *cx, const struct mw_region *text,
+		struct mw_rt_elf *ret)
+{
+	const struct mw_snapshot *snap = mw_classify_snapshot(cx);
+	*ret = (struct mw_rt_elf){
+		.src = mw_snapshot_source(snap),
+		.pid = mw_snapshot_process(snap)->pid,
+		.obj = { .start = text->start,
+			 .end = text->end,
+			 .dev = text->dev,
+			 .ino = text->ino,
+			 .path = text->name },
+	};
+	mw_auto_err err = mw_elf_open(file_read, ret, &ret->elf);
+	if (!err && find_bias(ret->elf, text, &ret->bias))
+		return true;
+	mw_rt_close(ret);
+	return false;
+}
+
+void mw_rt_close(struct mw_rt_elf *file)
+{
+	mw_elf_free(file->elf);
+	file->elf = NULL;
+}
+
+bool mw_rt_symbol(struct mw_classify *cx, const struct mw_region *text, const char *name,
+		  uint64_t *ret)
+{
+	mw_auto_rt_elf file = { 0 };
+	uint64_t value;
+	if (!mw_rt_open(cx, text, &file))
+		return false;
+	mw_auto_err err = mw_elf_symbol_value(file.elf, name, &value);
+	if (err)
+		return false;
+	*ret = file.bias + value;
+	return true;
+}

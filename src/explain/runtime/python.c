@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/*
+ * CPython's small-object allocator (Objects/obmalloc.c). Arenas are plain mappings:
+ * 256 KiB cut into pools of 4 KiB up to 3.9, 1 MiB cut into pools of 16 KiB from 3.10.
+ * A pool begins with a 48-byte header that checks itself: the size class gives the size
+ * of a block, maxnextoffset must be the pool's length less one block, nextoffset must
+ * lie on a block, and all pools of an arena carry its index.
+ *
+ * Blocks are 16 bytes apart since 3.7 on 64-bit machines, 8 before. The free-threaded
+ * build has no pools: it uses mimalloc.
+ */
+#include "explain/runtime/runtime.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	HEADER_LEN = 48,
+	POOL_OLD = 4 << 10,
+	ARENA_OLD = 256 << 10,
+	POOL_NEW = 16 << 10,
+	ARENA_NEW = 1 << 20,
+	MAX_CLASS = 64,
+	MAX_ARENAS = 1 << 20,
+	PATIENCE = 2048,  /* pages without a pool before a region is given up */
+	BUDGET = 1 << 18, /* headers looked at */
+};
+
+struct pool_header {
+	uint32_t n_used, pad;
+	uint64_t free_block, next, prev;
+	uint32_t arena, class, next_offset, max_next_offset;
+};
+
+struct scan {
+	struct mw_classify *cx;
+	uint64_t pool_len, arena_len;
+	unsigned budget;
+	struct mw_claim open; /* the claim that grows; end 0: none */
+};
+
+/* True when the header fits blocks of this size. */
+static bool fits(const struct scan *scan, uint64_t addr, const struct pool_header *pool,
+		 uint32_t block)
+{
+	uint64_t free_block = le64toh(pool->free_block);
+	uint32_t offset = le32toh(pool->next_offset);
+	return le32toh(pool->max_next_offset) == scan->pool_len - block &&
+	       offset >= HEADER_LEN + block && offset <= scan->pool_len &&
+	       (offset - HEADER_LEN) % block == 0 &&
+	       le32toh(pool->n_used) <= (scan->pool_len - HEADER_LEN) / block &&
+	       (!free_block ||
+		(free_block >= addr + HEADER_LEN && free_block < addr + scan->pool_len));
+}
+
+/* Reads the header of a pool at `addr`. */
+static bool read_pool(struct scan *scan, uint64_t addr, uint32_t *arena)
+{
+	struct pool_header pool;
+	if (!scan->budget || !mw_peek(scan->cx, addr, &pool, sizeof(pool)))
+		return false;
+	scan->budget--;
+	uint32_t class = le32toh(pool.class);
+	*arena = le32toh(pool.arena);
+	return class < MAX_CLASS && *arena < MAX_ARENAS &&
+	       (fits(scan, addr, &pool, (class + 1) * 16) ||
+		fits(scan, addr, &pool, (class + 1) * 8));
+}
+
+/*
+ * `first` is the lowest pool of an arena. Returns where its verified part ends: its
+ * pools are looked for from above, as they are taken from below.
+ */
+static uint64_t arena_end(struct scan *scan, uint64_t first, uint64_t limit,
+			  uint32_t arena, unsigned *n_pools)
+{
+	uint64_t at = first + scan->pool_len;
+	uint32_t other;
+	*n_pools = 1;
+	for (; at - first < scan->arena_len && at + scan->pool_len <= limit;
+	     at += scan->pool_len) {
+		if (!read_pool(scan, at, &other))
+			continue;
+		if (other != arena)
+			break;
+		++*n_pools;
+	}
+	return at < limit ? at : limit;
+}
+
+static struct mw_err *flush(struct scan *scan)
+{
+	struct mw_claim claim = scan->open;
+	scan->open.end = 0;
+	return claim.end ? mw_claim(scan->cx, &claim) : NULL;
+}
+
+/* Arenas follow each other: one claim for a run of them. */
+static struct mw_err *claim(struct scan *scan, uint64_t start, uint64_t end)
+{
+	if (scan->open.end == start) {
+		scan->open.end = end;
+		return NULL;
+	}
+	struct mw_err *err = flush(scan);
+	scan->open = (struct mw_claim){
+		.start = start,
+		.end = end,
+		.class = MW_CLASS_PYTHON_ARENA,
+		.confidence = MW_CERTAIN,
+		.rank = MW_RANK_HEADER,
+		.evidence = "pymalloc pools, by their headers' size class, offsets and "
+			    "arena index",
+	};
+	return err;
+}
+
+static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
+{
+	uint64_t addr = mw_rt_up(region->start, scan->pool_len);
+	uint64_t patience = PATIENCE * UINT64_C(4096);
+	unsigned n_pools;
+	uint32_t arena;
+	struct mw_err *err = NULL;
+	for (uint64_t last = addr;
+	     addr < region->end && addr - last < patience && !err;) {
+		if (!read_pool(scan, addr, &arena)) {
+			addr += scan->pool_len;
+			continue;
+		}
+		uint64_t end = arena_end(scan, addr, region->end, arena, &n_pools);
+		/* One header alone may be chance; a young arena has one pool only. */
+		if (n_pools >= 2)
+			err = claim(scan, addr, end);
+		last = addr = n_pools >= 2 ? end : addr + scan->pool_len;
+	}
+	struct mw_err *last_err = err ? NULL : flush(scan);
+	return err ? err : last_err;
+}
+
+/* "python3.11", "libpython3.9.so.1.0": 3.10 changed the pools. */
+static bool has_new_pools(const struct mw_region *text)
+{
+	const char *name = strrchr(text->name, '/');
+	const char *dot = name ? strstr(name, "python3.") : NULL;
+	if (!dot)
+		return false;
+	char *end;
+	long minor = strtol(dot + strlen("python3."), &end, 10);
+	return minor >= 10;
+}
+
+struct mw_err *mw_classify_python(struct mw_classify *cx)
+{
+	const struct mw_region *text = mw_rt_object(cx, "libpython");
+	if (!text)
+		text = mw_rt_object(cx, "python");
+	if (!text)
+		return NULL;
+	size_t n;
+	bool found = false, modern = has_new_pools(text);
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	struct scan scan = {
+		.cx = cx,
+		.pool_len = modern ? POOL_NEW : POOL_OLD,
+		.arena_len = modern ? ARENA_NEW : ARENA_OLD,
+		.budget = BUDGET,
+	};
+	mw_classify_seen(cx)->python = true;
+	struct mw_err *err =
+		mw_rt_claim_named(cx, "cpython:", MW_CLASS_PYTHON_ARENA, &found);
+	for (size_t i = 0; i < n && !err; i++)
+		if (mw_rt_is_heapish(&regions[i]))
+			err = scan_region(&scan, &regions[i]);
+	return err;
+}

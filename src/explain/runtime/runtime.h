@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the classifiers of allocators and language runtimes share: finding the object
+ * that brings a runtime in, reading words of the target, and claiming anonymous memory.
+ *
+ * Everything read here was written by the target: a pointer is only followed through
+ * mw_peek(), a count is only believed up to a bound.
+ */
+#pragma once
+
+#include "explain/claims.h"
+#include "symbols/elf.h"
+
+/* Private memory without a file: unnamed, or named by the program ("[anon:x]"). */
+bool mw_rt_is_anon(const struct mw_region *region);
+
+/* Anonymous, readable and writable, not executable: where heaps are. */
+bool mw_rt_is_heapish(const struct mw_region *region);
+
+/* The index of the first region that ends above `addr`; n when there is none. */
+size_t mw_rt_first(const struct mw_classify *cx, uint64_t addr);
+
+/* True when [start, end) is not empty and lies in one anonymous writable region. */
+bool mw_rt_in_heapish(const struct mw_classify *cx, uint64_t start, uint64_t end);
+
+/* Reads one little-endian word of the target. */
+bool mw_rt_word(struct mw_classify *cx, uint64_t addr, uint64_t *ret) MW_MUST_USE;
+
+/* Reads memory; pages that are absent from a file mapping come from the file. */
+bool mw_rt_read(struct mw_classify *cx, uint64_t addr, void *bytes,
+		size_t len) MW_MUST_USE;
+
+/*
+ * Claims the anonymous, accessible parts of [claim->start, claim->end): a range of a
+ * runtime may have other mappings in it. Inaccessible parts become RESERVED.
+ */
+struct mw_err *mw_rt_claim(struct mw_classify *cx,
+			   const struct mw_claim *claim) MW_MUST_USE;
+
+/* Claims every unnamed writable region at RUNTIME_GUESS: stronger claims lie above. */
+struct mw_err *mw_rt_claim_rest(struct mw_classify *cx, enum mw_class class,
+				enum mw_confidence confidence,
+				const char *evidence) MW_MUST_USE;
+
+/* Claims the regions that the runtime itself named "[anon:PREFIX…]". */
+struct mw_err *mw_rt_claim_named(struct mw_classify *cx, const char *prefix,
+				 enum mw_class class, bool *found) MW_MUST_USE;
+
+/* The executable mapping of an object whose file name begins so, or NULL. */
+const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *prefix);
+
+/* The executable mapping of the program itself, or NULL. */
+const struct mw_region *mw_rt_program(struct mw_classify *cx);
+
+/* The ELF file behind a mapping, read through the source. Must not be moved. */
+struct mw_rt_elf {
+	struct mw_source *src;
+	pid_t pid;
+	struct mw_object obj;
+	struct mw_elf *elf;
+	uint64_t bias; /* what is added to link-time addresses */
+};
+
+/* Opens it. False when it cannot be read or does not fit the executable mapping. */
+bool mw_rt_open(struct mw_classify *cx, const struct mw_region *text,
+		struct mw_rt_elf *ret) MW_MUST_USE;
+
+/* Closes it; an empty one is fine. */
+void mw_rt_close(struct mw_rt_elf *file);
+#define mw_auto_rt_elf __attribute__((cleanup(mw_rt_close))) struct mw_rt_elf
+
+/* The run-time address of a symbol. */
+bool mw_rt_symbol(struct mw_classify *cx, const struct mw_region *text, const char *name,
+		  uint64_t *ret) MW_MUST_USE;
+
+/* Rounds up and down to a power of two. */
+static inline uint64_t mw_rt_up(uint64_t addr, uint64_t to)
+{
+	return addr > UINT64_MAX - (to - 1) ? UINT64_MAX & ~(to - 1)
+					    : (addr + to - 1) & ~(to - 1);
+}
+
+static inline uint64_t mw_rt_down(uint64_t addr, uint64_t to)
+{
+	return addr & ~(to - 1);
+}
+
+/* One allocator each; called by mw_classify_allocators(). */
+mw_classifier_fn mw_classify_jemalloc;
+mw_classifier_fn mw_classify_tcmalloc;
+mw_classifier_fn mw_classify_mimalloc;
+mw_classifier_fn mw_classify_musl;
