@@ -309,3 +309,48 @@ struct mw_err *mw_elf_claim_holes(struct mw_elf_scan *scan,
 	}
 	return NULL;
 }
+
+/* struct r_debug and struct link_map of <link.h>, 64 bit: the words that matter. */
+enum { R_MAP = 8, MAP_NEXT = 0x18, MAX_MAPS = 4096, MAP_LEN = 0x480 };
+
+static const uint64_t SMALL_HEAP = 64 * 1024;
+
+/* The whole mapping when it is small, else only the description's own pages. */
+static struct mw_err *claim_link_map(struct mw_elf_scan *scan,
+				     const struct mw_elf_object *loader, uint64_t addr)
+{
+	const struct mw_region *region =
+		mw_snapshot_find(mw_classify_snapshot(scan->cx), addr);
+	if (!region || region->name[0] || !(region->perms & MW_PERM_WRITE) ||
+	    region->end - addr < MAP_LEN)
+		return NULL;
+	bool small = region->end - region->start <= SMALL_HEAP;
+	struct mw_claim claim = {
+		.start = small ? region->start : addr,
+		.end = small ? region->end : addr + MAP_LEN,
+		.class = MW_CLASS_LOADER_DATA,
+		.confidence = MW_LIKELY,
+		.rank = MW_RANK_SHAPE,
+		.name = loader->name,
+		.evidence = "holds link_map structures of the loader's list (_r_debug)",
+	};
+	return mw_claim(scan->cx, &claim);
+}
+
+struct mw_err *mw_elf_claim_loader_heap(struct mw_elf_scan *scan,
+					const struct mw_elf_object *loader)
+{
+	uint64_t debug, map, base = mw_classify_seen(scan->cx)->loader_base;
+	mw_auto_err missing = mw_elf_symbol_value(loader->elf, "_r_debug", &debug);
+	if (missing || !base ||
+	    !mw_peek(scan->cx, base + debug + R_MAP, &map, sizeof(map)))
+		return NULL;
+	for (size_t left = MAX_MAPS; map && left; left--) {
+		struct mw_err *err = claim_link_map(scan, loader, map);
+		if (err)
+			return err;
+		if (!mw_peek(scan->cx, map + MAP_NEXT, &map, sizeof(map)))
+			break;
+	}
+	return NULL;
+}
