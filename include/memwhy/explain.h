@@ -186,11 +186,11 @@ static inline void mw_layout_auto_free(struct mw_layout **layout)
 {
 	mw_layout_free(*layout);
 }
-#define mw_auto_layout __attribute__((cleanup(mw_layout_auto_free))) struct mw_layout
+#define mw_auto_layout __attribute__((cleanup(mw_layout_auto_free))) struct mw_layout *
 
 static inline void mw_explanation_auto_free(struct mw_explanation **ex)
 {
 	mw_explanation_free(*ex);
 }
 #define mw_auto_explanation \
-	__attribute__((cleanup(mw_explanation_auto_free))) struct mw_explanation
+	__attribute__((cleanup(mw_explanation_auto_free))) struct mw_explanation *

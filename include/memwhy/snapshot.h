@@ -192,4 +192,4 @@ static inline void mw_snapshot_auto_free(struct mw_snapshot **snap)
 	mw_snapshot_free(*snap);
 }
 #define mw_auto_snapshot \
-	__attribute__((cleanup(mw_snapshot_auto_free))) struct mw_snapshot
+	__attribute__((cleanup(mw_snapshot_auto_free))) struct mw_snapshot *

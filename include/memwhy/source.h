@@ -178,6 +178,17 @@ const struct mw_facts *mw_source_facts(struct mw_source *src);
 struct mw_err *mw_source_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 				   enum mw_file file, struct mw_buf *out) MW_MUST_USE;
 
+/*
+ * Gives a long text file of a process piece by piece, so that it never lies in memory
+ * whole. `take` says how much of the piece it used; the rest comes again with more
+ * behind it, and after `last` nothing comes. Its errors end the reading.
+ */
+struct mw_err *mw_source_stream_text(struct mw_source *src, pid_t pid, enum mw_file file,
+				     struct mw_err *(*take)(void *ctx, const char *text,
+							    size_t len, bool last,
+							    size_t *used),
+				     void *ctx) MW_MUST_USE;
+
 /* Appends the target of /proc/PID/exe. */
 struct mw_err *mw_source_read_exe(struct mw_source *src, pid_t pid,
 				  struct mw_buf *out) MW_MUST_USE;
@@ -254,4 +265,4 @@ static inline void mw_source_auto_close(struct mw_source **src)
 {
 	mw_source_close(*src);
 }
-#define mw_auto_source __attribute__((cleanup(mw_source_auto_close))) struct mw_source
+#define mw_auto_source __attribute__((cleanup(mw_source_auto_close))) struct mw_source *

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/* What several views say alike: who, what could not be seen, how still it stood. */
+#include "view/view.h"
+
+#include "base/buf.h"
+
+void mw_view_process(struct mw_out *out, const struct mw_process *process)
+{
+	mw_out_object(out, "process");
+	mw_out_field(out, "pid", MW_TYPE_COUNT, mw_cell_u((uint64_t)process->pid));
+	mw_out_field(out, "name", MW_TYPE_TEXT, mw_cell_s(process->comm));
+	mw_out_field(out, "start_time", MW_TYPE_COUNT,
+		     mw_cell_if(process->start_time != 0, process->start_time));
+	mw_out_field(out, "start_ticks", MW_TYPE_COUNT, mw_cell_u(process->start_ticks));
+	mw_out_field(out, "boot_id", MW_TYPE_TEXT, mw_cell_s(process->boot_id));
+	mw_out_field(out, "exe", MW_TYPE_TEXT, mw_cell_s(process->exe));
+	mw_out_field(out, "threads", MW_TYPE_COUNT, mw_cell_u(process->n_threads));
+	mw_out_object_end(out);
+}
+
+void mw_view_limits(struct mw_out *out, const struct mw_gap *gaps, size_t n)
+{
+	static const struct mw_col cols[] = {
+		{ "what", "could not be read", MW_TYPE_TEXT, 0, 0 },
+		{ "why", "why", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
+		{ "remedy", "remedy", MW_TYPE_TEXT, 0, 0 },
+	};
+	struct mw_table table = { .key = "limits",
+				  .title = n ? "limits" : "",
+				  .cols = cols,
+				  .n_cols = 3,
+				  .n_rows = n };
+	mw_out_table(out, &table);
+	for (size_t i = 0; i < n; i++) {
+		struct mw_cell cells[] = { mw_cell_s(gaps[i].what),
+					   mw_cell_s(gaps[i].why),
+					   mw_cell_s(gaps[i].remedy) };
+		mw_out_row(out, cells, MW_PLAIN);
+	}
+	mw_out_table_end(out);
+}
+
+void mw_view_stopped(struct mw_out *out, const struct mw_view_stop *stop)
+{
+	mw_auto_buf text = { 0 };
+	char words[MW_UNITS_LEN];
+	mw_out_field(out, "stop_ms", MW_TYPE_COUNT,
+		     mw_cell_u((stop->held_ns + 999999) / 1000000));
+	mw_out_field(out, "stop_cut", MW_TYPE_BOOL, mw_cell_u(stop->cut));
+	if (stop->asked &&
+	    mw_buf_printf(&text, "target stopped %s%s",
+			  mw_units_duration(stop->held_ns, words),
+			  stop->cut ? "; --max-stop ended it early, so the "
+				      "answer may have drifted"
+				    : ""))
+		mw_out_note(out, 0, mw_buf_str(&text));
+}
+
+void mw_view_drift(struct mw_out *out, const struct mw_totals *totals)
+{
+	mw_auto_buf text = { 0 };
+	char before[MW_UNITS_LEN], after[MW_UNITS_LEN];
+	bool known = totals->rss_before != UINT64_MAX && totals->rss_after != UINT64_MAX;
+	mw_out_object(out, "drift");
+	mw_out_field(out, "rss_before", MW_TYPE_BYTES,
+		     mw_cell_if(known, totals->rss_before));
+	mw_out_field(out, "rss_after", MW_TYPE_BYTES,
+		     mw_cell_if(known, totals->rss_after));
+	mw_out_object_end(out);
+	if (!known || (totals->rss_before == totals->rss_after &&
+		       totals->rss_before == totals->sum.rss))
+		return;
+	if (mw_buf_printf(&text,
+			  "It moved while it was read: VmRSS %s before, %s after. --stop "
+			  "holds it still.",
+			  mw_units_bytes(totals->rss_before, MW_UNIT_AUTO, before),
+			  mw_units_bytes(totals->rss_after, MW_UNIT_AUTO, after)))
+		mw_out_note(out, 2, mw_buf_str(&text));
+}

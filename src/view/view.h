@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Views: results become fields and typed tables of the writer. A view decides what is
+ * shown and in which order, never how it looks.
+ */
+#pragma once
+
+#include "out/out.h"
+#include <memwhy/explain.h>
+
+/* How the target was held while it was looked at. */
+struct mw_view_stop {
+	bool asked;
+	uint64_t held_ns;
+	bool cut;
+};
+
+/* The answer of `memwhy PID`; schema memwhy.why/1. */
+struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
+			   const struct mw_view_stop *stop, bool verbose) MW_MUST_USE;
+
+/* Gaps: a table `limits` in JSON, lines for people. `all`: those without effect too. */
+void mw_view_limits(struct mw_out *out, const struct mw_gap *gaps, size_t n);
+
+/* The object `process` of every schema: {pid, name, start_time}. */
+void mw_view_process(struct mw_out *out, const struct mw_process *process);
+
+/* Says, for people and machines, how long the target stood still. */
+void mw_view_stopped(struct mw_out *out, const struct mw_view_stop *stop);
+
+/* What the target changed by while it was read; silent when nothing moved. */
+void mw_view_drift(struct mw_out *out, const struct mw_totals *totals);
