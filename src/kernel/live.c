@@ -60,6 +60,35 @@ int mw_live_slurp(int fd, struct mw_buf *out)
 	return errnum;
 }
 
+/*
+ * As mw_live_slurp(), but what `take` has used makes room for what comes next. Errors
+ * of reading in *errnum, those of `take` returned.
+ */
+static struct mw_err *stream(int fd, mw_text_sink *take, void *ctx, int *errnum)
+{
+	mw_auto_buf text = { 0 };
+	ssize_t got;
+
+	do {
+		size_t used = 0;
+
+		/* Whole chunks, as the kernel gives it in pieces of a page. */
+		size_t want = text.len + SLURP_CHUNK;
+		while ((got = slurp_some(fd, &text)) > 0 && text.len < want)
+			;
+		if (got < 0 || text.len > SLURP_MAX) {
+			*errnum = got < 0 ? errno : EFBIG;
+			return NULL;
+		}
+		struct mw_err *err = take(ctx, text.data, text.len, got == 0, &used);
+		if (err)
+			return err;
+		text.len -= used;
+		memmove(text.data, text.data + used, text.len);
+	} while (got > 0);
+	return NULL;
+}
+
 static int slurp_at(int dir, const char *name, struct mw_buf *out)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -104,6 +133,31 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 	else
 		snprintf(name, sizeof(name), "%s", place->path);
 	int errnum = slurp_at(proc->dir, name, out);
+	if (errnum)
+		err = mw_live_fail(live, proc, name, errnum);
+	mw_live_drop(live, proc);
+	return err;
+}
+
+static struct mw_err *live_stream_text(struct mw_source *src, pid_t pid,
+				       enum mw_file file, mw_text_sink *take, void *ctx)
+{
+	struct mw_live *live = mw_live_of(src);
+	const char *name = mw_file_place(file)->path;
+	struct mw_live_proc *proc;
+
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	if (file == MW_FILE_MAPS || file == MW_FILE_SMAPS)
+		mw_live_renew(live, proc);
+	int errnum = 0, fd = openat(proc->dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		errnum = errno;
+	} else {
+		err = stream(fd, take, ctx, &errnum);
+		close(fd);
+	}
 	if (errnum)
 		err = mw_live_fail(live, proc, name, errnum);
 	mw_live_drop(live, proc);
@@ -264,6 +318,7 @@ static const struct mw_source_ops live_ops = {
 	.name = "live",
 	.close = live_close,
 	.read_text = live_read_text,
+	.stream_text = live_stream_text,
 	.read_exe = live_read_exe,
 	.list = live_list,
 	.list_fds = mw_live_list_fds,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/source.h"
 
+#include "base/buf.h"
 #include "base/vec.h"
 #include "kernel/files.h"
 
@@ -74,6 +75,21 @@ struct mw_err *mw_source_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 	if (!src->ops->read_text)
 		return unsupported(src, mw_file_name(file));
 	return src->ops->read_text(src, pid, tid, file, out);
+}
+
+struct mw_err *mw_source_stream_text(struct mw_source *src, pid_t pid, enum mw_file file,
+				     mw_text_sink *take, void *ctx)
+{
+	mw_auto_buf text = { 0 };
+	size_t used;
+	struct mw_err *err = mw_file_check(file, pid, 0);
+
+	if (err)
+		return err;
+	if (src->ops->stream_text)
+		return src->ops->stream_text(src, pid, file, take, ctx);
+	err = mw_source_read_text(src, pid, 0, file, &text);
+	return err ? err : take(ctx, mw_buf_str(&text), text.len, true, &used);
 }
 
 struct mw_err *mw_source_read_exe(struct mw_source *src, pid_t pid, struct mw_buf *out)

@@ -7,11 +7,18 @@
 
 #include <memwhy/source.h>
 
+/* The callback of mw_source_stream_text(). */
+typedef struct mw_err *mw_text_sink(void *ctx, const char *text, size_t len, bool last,
+				    size_t *used);
+
 struct mw_source_ops {
 	const char *name;
 	void (*close)(struct mw_source *src);
 	struct mw_err *(*read_text)(struct mw_source *src, pid_t pid, pid_t tid,
 				    enum mw_file file, struct mw_buf *out);
+	/* Left NULL: the text is read whole and given as one piece. */
+	struct mw_err *(*stream_text)(struct mw_source *src, pid_t pid, enum mw_file file,
+				      mw_text_sink *take, void *ctx);
 	struct mw_err *(*read_exe)(struct mw_source *src, pid_t pid, struct mw_buf *out);
 	struct mw_err *(*list)(struct mw_source *src, pid_t pid, struct mw_ids *out);
 	struct mw_err *(*list_fds)(struct mw_source *src, pid_t pid, struct mw_fds *out);

@@ -31,7 +31,6 @@ struct mw_snapshot {
 	struct mw_region_vec regions;
 	struct mw_run_vec runs;
 	struct mw_gap_vec gaps;
-	struct mw_smaps *smaps; /* one a region, or NULL */
 	struct mw_thread *threads;
 	size_t n_threads;
 	bool has_runs;           /* the page engine filled `runs` */

@@ -97,62 +97,99 @@ static struct mw_region *match(struct mw_snapshot *snap, const struct mw_maps_li
 	return &snap->regions.items[*at];
 }
 
-/* A mapping that changed between maps and smaps keeps unknown columns. */
-static struct mw_err *fill(struct mw_snapshot *snap, const char *pos, const char *end)
+/* One pass over smaps, which comes in pieces. */
+struct pass {
+	struct mw_snapshot *snap;
+	bool counts;       /* makes the regions, and their counters */
+	bool begun;        /* something came: regions of an earlier try are gone */
+	size_t at;         /* without `counts`: the region that is due */
+	uint64_t last_end; /* with it: where the last one ended */
+};
+
+/*
+ * The region of an entry, or NULL: one that overlaps what was there before (the target
+ * changed meanwhile), or one that came up after maps were read.
+ */
+static struct mw_err *region_of(struct pass *pass, const struct mw_smaps_entry *entry,
+				struct mw_region **ret)
 {
-	struct mw_smaps_entry entry;
-	size_t at = 0;
-	snap->smaps =
-		mw_arena_calloc(&snap->arena, snap->regions.n, sizeof(*snap->smaps));
-	if (!snap->smaps)
+	struct mw_snapshot *snap = pass->snap;
+	*ret = NULL;
+	if (!pass->counts) {
+		*ret = match(snap, &entry->map, &pass->at);
+		return NULL;
+	}
+	if (entry->map.start < pass->last_end)
+		return NULL;
+	struct mw_err *err = mw_region_add(snap, &entry->map);
+	if (err)
+		return err;
+	pass->last_end = entry->map.end;
+	*ret = &snap->regions.items[snap->regions.n - 1];
+	return NULL;
+}
+
+static struct mw_err *take_entry(struct pass *pass, const struct mw_smaps_entry *entry)
+{
+	struct mw_region *region;
+	struct mw_err *err = region_of(pass, entry, &region);
+	if (err || !region)
+		return err;
+	struct mw_smaps *smaps = mw_arena_calloc(&pass->snap->arena, 1, sizeof(*smaps));
+	if (!smaps)
 		return mw_err_nomem();
-	while (mw_smaps_next(&pos, end, &entry)) {
-		struct mw_region *region = match(snap, &entry.map, &at);
-		if (!region)
-			continue;
-		take_columns(&snap->smaps[at], &entry);
-		region->smaps = &snap->smaps[at];
-		if (snap->has_runs)
-			take_pss(region, &entry);
-		else
-			take_counts(region, &entry);
+	take_columns(smaps, entry);
+	region->smaps = smaps;
+	if (pass->snap->has_runs)
+		take_pss(region, entry);
+	else
+		take_counts(region, entry);
+	return NULL;
+}
+
+/* The last mapping of a piece may go on in the next: where its first line begins. */
+static const char *last_entry(const char *text, const char *end)
+{
+	const char *eol = end;
+	while (eol > text) {
+		const char *line = eol - 1;
+		while (line > text && line[-1] != '\n')
+			line--;
+		if (line < end &&
+		    ((*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f')))
+			return line;
+		eol = line;
+	}
+	return text;
+}
+
+static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool last,
+				 size_t *used)
+{
+	struct pass *pass = ctx;
+	struct mw_smaps_entry entry;
+	const char *pos = text, *end = last ? text + len : last_entry(text, text + len);
+	if (pass->counts && !pass->begun)
+		pass->snap->regions.n = 0;
+	pass->begun = true;
+	while (pos < end && mw_smaps_next(&pos, end, &entry)) {
+		struct mw_err *err = take_entry(pass, &entry);
+		if (err)
+			return err;
 	}
 	if (pos < end)
 		return mw_err_new(MW_ERR_FORMAT, 0, "smaps",
 				  "smaps of process %d has a line that cannot be read",
-				  snap->process.pid);
-	return NULL;
-}
-
-static struct mw_err *make_regions(struct mw_snapshot *snap, const char *pos,
-				   const char *end)
-{
-	struct mw_smaps_entry entry;
-	uint64_t last_end = 0;
-	while (mw_smaps_next(&pos, end, &entry)) {
-		if (entry.map.start < last_end)
-			continue;
-		struct mw_err *err = mw_region_add(snap, &entry.map);
-		if (err)
-			return err;
-		last_end = entry.map.end;
-	}
+				  pass->snap->process.pid);
+	*used = (size_t)(end - text);
 	return NULL;
 }
 
 struct mw_err *mw_smaps_read(struct mw_snapshot *snap, bool counts)
 {
-	mw_auto_buf text = { 0 };
-	struct mw_err *err = mw_source_read_text(snap->src, snap->process.pid, 0,
-						 MW_FILE_SMAPS, &text);
-	if (err)
-		return err;
-	const char *pos = mw_buf_str(&text), *end = pos + text.len;
-	if (counts) {
-		snap->regions.n = 0;
-		err = make_regions(snap, pos, end);
-	}
-	return err ? err : fill(snap, pos, end);
+	struct pass pass = { .snap = snap, .counts = counts };
+	return mw_source_stream_text(snap->src, snap->process.pid, MW_FILE_SMAPS,
+				     take_piece, &pass);
 }
 
 static uint64_t or_unknown(const struct mw_smaps_entry *entry, enum mw_smaps_key key)
