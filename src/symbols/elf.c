@@ -27,7 +27,7 @@ struct mw_err *mw_elf_read(const struct mw_elf *elf, const char *part, uint64_t 
 	size_t got = 0;
 	struct mw_err *err = elf->read(elf->arg, offset, bytes, len, &got);
 	if (err)
-		return err;
+		return err; /* cppcheck-suppress returnDanglingLifetime */
 	return got == len ? NULL : mw_elf_broken(part);
 }
 

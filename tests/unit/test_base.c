@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -234,12 +234,14 @@ static void test_bytes_auto(void **state)
 static void test_bytes_auto_is_near(void **state)
 {
 	(void)state;
+	static const char units[] = "KMGTPE";
 	for (uint64_t bytes = 1024; bytes < UINT64_MAX / 2; bytes += bytes / 97) {
-		char buf[MW_UNITS_LEN], unit[4];
-		double shown;
+		char buf[MW_UNITS_LEN], *unit;
 		mw_units_bytes(bytes, MW_UNIT_AUTO, buf);
-		assert_int_equal(sscanf(buf, "%lf %3s", &shown, unit), 2);
-		int power = (int)(strchr("KMGTPE", unit[0]) - "KMGTPE") + 1;
+		double shown = strtod(buf, &unit);
+		assert_int_equal(unit[0], ' ');
+		assert_true(unit[1] && strchr(units, unit[1]));
+		int power = (int)(strchr(units, unit[1]) - units) + 1;
 		double exact = (double)bytes / (double)(UINT64_C(1) << (10 * power));
 		double step = exact < 9.995 ? 0.01 : exact < 99.95 ? 0.1 : 1;
 		assert_true(exact >= 0.999 && exact < 1024);

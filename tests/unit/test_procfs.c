@@ -436,7 +436,7 @@ static void test_mountinfo(void **state)
 	static const char text[] =
 		"22 27 0:21 / /proc rw,relatime - proc proc rw\n"
 		"garbage\n"
-		"36 35 8:1 /a\\040b /mnt\\0402 rw master:1 propagate_from:2 - ext4 /dev/s rw\n"
+		"36 35 8:1 /a\\040b /m\\0402 rw master:1 unbindable - ext4 /dev/s rw\n"
 		"37 35 8:1 / /other rw - wrong x rw\n"
 		"38 35 0:40 / - rw - fuse.sshfs - rw\n"
 		"39 35 0:41 / /t rw shared:9 - tmpfs";
