@@ -18,7 +18,18 @@ void mw_view_process(struct mw_out *out, const struct mw_process *process)
 	mw_out_object_end(out);
 }
 
-void mw_view_limits(struct mw_out *out, const struct mw_gap *gaps, size_t n)
+static void emit_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct mw_cell cells[] = { mw_cell_s(gaps[i].what),
+					   mw_cell_s(gaps[i].why),
+					   mw_cell_s(gaps[i].remedy) };
+		mw_out_row(out, cells, MW_PLAIN);
+	}
+}
+
+void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
+		  const struct mw_gap *more, size_t n_more)
 {
 	static const struct mw_col cols[] = {
 		{ "what", "could not be read", MW_TYPE_TEXT, 0, 0 },
@@ -26,17 +37,13 @@ void mw_view_limits(struct mw_out *out, const struct mw_gap *gaps, size_t n)
 		{ "remedy", "remedy", MW_TYPE_TEXT, 0, 0 },
 	};
 	struct mw_table table = { .key = "limits",
-				  .title = n ? "limits" : "",
+				  .title = "limits",
 				  .cols = cols,
 				  .n_cols = 3,
-				  .n_rows = n };
+				  .n_rows = n + n_more };
 	mw_out_table(out, &table);
-	for (size_t i = 0; i < n; i++) {
-		struct mw_cell cells[] = { mw_cell_s(gaps[i].what),
-					   mw_cell_s(gaps[i].why),
-					   mw_cell_s(gaps[i].remedy) };
-		mw_out_row(out, cells, MW_PLAIN);
-	}
+	emit_gaps(out, gaps, n);
+	emit_gaps(out, more, n_more);
 	mw_out_table_end(out);
 }
 
@@ -67,8 +74,9 @@ void mw_view_drift(struct mw_out *out, const struct mw_totals *totals)
 	mw_out_field(out, "rss_after", MW_TYPE_BYTES,
 		     mw_cell_if(known, totals->rss_after));
 	mw_out_object_end(out);
-	if (!known || (totals->rss_before == totals->rss_after &&
-		       totals->rss_before == totals->sum.rss))
+	if (!known || !(totals->sum.have & MW_HAVE_RSS) ||
+	    (totals->rss_before == totals->rss_after &&
+	     totals->rss_before == totals->sum.rss))
 		return;
 	if (mw_buf_printf(&text,
 			  "It moved while it was read: VmRSS %s before, %s after. --stop "
