@@ -27,3 +27,13 @@ bool mw_parse_u64(const char *str, uint64_t *ret) MW_MUST_USE;
 
 /* A whole string as an address, with or without 0x. */
 bool mw_parse_addr(const char *str, uint64_t *ret) MW_MUST_USE;
+
+/*
+ * Digits for the writers' and recorders' inner loops: no locale, no format string, no
+ * NUL. `at` has room for MW_DIGITS_LEN; returns the place after the last digit.
+ */
+enum { MW_DIGITS_LEN = 20 };
+char *mw_put_dec(char *at, uint64_t n);
+
+/* Likewise in lower-case hex digits, without 0x. */
+char *mw_put_hex(char *at, uint64_t n);

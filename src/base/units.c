@@ -1,8 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include "base/units.h"
 
+#include "base/num.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+/* "4", ".97", " GiB": integers only, so that the writers' inner loop stays cheap. */
+static void put_scaled(char *at, uint64_t n, unsigned digits, const char *name)
+{
+	static const unsigned scales[] = { 1, 10, 100 };
+	at = mw_put_dec(at, n / scales[digits]);
+	unsigned rest = (unsigned)(n % scales[digits]);
+	if (digits)
+		*at++ = '.';
+	if (digits == 2)
+		*at++ = (char)('0' + rest / 10);
+	if (digits)
+		*at++ = (char)('0' + rest % 10);
+	*at++ = ' ';
+	memcpy(at, name, strlen(name) + 1);
+}
 
 /*
  * Three significant digits from integers alone, so that no value is rounded twice
@@ -10,14 +29,10 @@
  */
 static void bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
 {
-	static const char *const names[] = {
-		"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"
-	};
-	unsigned unit = 0;
-	while (unit < 6 && bytes >> (10 * unit) >= 1024)
-		unit++;
+	static const char names[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned unit = bytes ? (63 - (unsigned)__builtin_clzll(bytes)) / 10 : 0;
 	if (unit == 0) {
-		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " B", bytes);
+		put_scaled(buf, bytes, 0, names[0]);
 		return;
 	}
 	unsigned shift = 10 * unit;
@@ -30,17 +45,11 @@ static void bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
 	if (digits && rounded >= 1000) {
 		digits--;
 		rounded /= 10;
-		scale /= 10;
 	}
-	if (rounded >= 1024 && scale == 1 && unit < 6) {
-		snprintf(buf, MW_UNITS_LEN, "1.00 %s", names[unit + 1]);
-		return;
-	}
-	if (digits)
-		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 ".%0*" PRIu64 " %s",
-			 rounded / scale, (int)digits, rounded % scale, names[unit]);
+	if (rounded >= 1024 && digits == 0 && unit < 6)
+		put_scaled(buf, 100, 2, names[unit + 1]);
 	else
-		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " %s", rounded, names[unit]);
+		put_scaled(buf, rounded, digits, names[unit]);
 }
 
 char *mw_units_bytes(uint64_t bytes, enum mw_unit unit, char buf[MW_UNITS_LEN])
@@ -51,7 +60,7 @@ char *mw_units_bytes(uint64_t bytes, enum mw_unit unit, char buf[MW_UNITS_LEN])
 	}
 	unsigned shift = 10 * (unsigned)(unit - MW_UNIT_B);
 	uint64_t half = shift ? bytes >> (shift - 1) & 1 : 0;
-	snprintf(buf, MW_UNITS_LEN, "%" PRIu64, (bytes >> shift) + half);
+	*mw_put_dec(buf, (bytes >> shift) + half) = '\0';
 	return buf;
 }
 
@@ -59,9 +68,9 @@ char *mw_units_duration(uint64_t ns, char buf[MW_UNITS_LEN])
 {
 	if (ns < 1000)
 		snprintf(buf, MW_UNITS_LEN, "%" PRIu64 " ns", ns);
-	else if (ns < 1000000)
+	else if (ns < 999500) /* beyond, %.3g would round to 1e+03 */
 		snprintf(buf, MW_UNITS_LEN, "%.3g us", (double)ns / 1e3);
-	else if (ns < 1000000000)
+	else if (ns < 999500000)
 		snprintf(buf, MW_UNITS_LEN, "%.3g ms", (double)ns / 1e6);
 	else
 		snprintf(buf, MW_UNITS_LEN, "%.2f s", (double)ns / 1e9);

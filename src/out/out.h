@@ -24,7 +24,7 @@ struct mw_out_opts {
 	enum mw_format format;
 	enum mw_unit unit;
 	bool colour;
-	bool utf8;
+	bool utf8; /* the terminal's; takes effect where the locale (LC_CTYPE) is too */
 	unsigned width; /* of the terminal; 0: not a terminal, lines are not cut */
 };
 
@@ -103,6 +103,9 @@ struct mw_err *mw_out_finish(struct mw_out *out) MW_MUST_USE;
 
 /* True once writing failed: long loops may stop. */
 bool mw_out_failed(const struct mw_out *out);
+
+/* True when people read it: rows that only help the eye may be left out otherwise. */
+bool mw_out_is_text(const struct mw_out *out);
 
 /* Begins a document: "memwhy.why/1". */
 void mw_out_begin(struct mw_out *out, const char *schema);

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/* Sentences for people; tables are in text_table.c. */
+#include "out/text.h"
+
+#include "base/num.h"
+#include "out/utf8.h"
+
+/* Where sentences end when the output is no terminal. */
+enum { DEFAULT_WIDTH = 100 };
+
+const char *mw_text_style(const struct mw_out *out, enum mw_emphasis emphasis)
+{
+	static const char *const styles[] = {
+		[MW_PLAIN] = "",
+		[MW_STRONG] = "\033[1m",
+		[MW_FAINT] = "\033[2m",
+		[MW_CHANGED] = "\033[33m",
+	};
+	return out->opts.colour ? styles[emphasis] : "";
+}
+
+const char *mw_text_style_end(const struct mw_out *out, enum mw_emphasis emphasis)
+{
+	return out->opts.colour && emphasis != MW_PLAIN ? "\033[0m" : "";
+}
+
+void mw_text_gap(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	if (text->last != MW_PART_NONE)
+		mw_out_putc(out, '\n');
+}
+
+/* How much of the text goes on a line of `room` columns; at least one word. */
+static size_t line_len(const char *text, size_t room)
+{
+	size_t len = strlen(text);
+	size_t fits = mw_text_fit(text, len, room);
+	if (fits == len)
+		return len;
+	if (text[fits] == ' ')
+		return fits;
+	const char *blank = memrchr(text, ' ', fits);
+	/* Blanks at the very start are indentation, not a place to break. */
+	if (blank && blank != text && strspn(text, " ") < (size_t)(blank - text))
+		return (size_t)(blank - text);
+	return fits + strcspn(text + fits, " ");
+}
+
+void mw_text_wrap(struct mw_out *out, const char *text, size_t indent, size_t width)
+{
+	for (;;) {
+		size_t room = width > indent ? width - indent : 1;
+		size_t len = line_len(text, room);
+		mw_out_put(out, text, len);
+		mw_out_putc(out, '\n');
+		text += len;
+		text += strspn(text, " ");
+		if (!*text)
+			return;
+		mw_out_pad(out, indent);
+	}
+}
+
+/* Made safe, in the scratch buffer. */
+static const char *escaped(struct mw_out *out, const char *str)
+{
+	struct mw_text *text = out->state;
+	size_t width = 0;
+	mw_buf_clear(&text->scratch);
+	if (!mw_escape_text(&text->scratch, str, out->opts.utf8, &width))
+		mw_out_fail(out, mw_err_nomem());
+	return mw_buf_str(&text->scratch);
+}
+
+static size_t wrap_width(const struct mw_out *out)
+{
+	return out->opts.width ? out->opts.width : DEFAULT_WIDTH;
+}
+
+/* Without a terminal the headline is one line, for `head -1`. */
+static void text_headline(struct mw_out *out, const char *sentence)
+{
+	struct mw_text *text = out->state;
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	mw_text_wrap(out, escaped(out, sentence), 0,
+		     out->opts.width ? out->opts.width : SIZE_MAX);
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	text->last = MW_PART_LINE;
+}
+
+static void text_note(struct mw_out *out, unsigned indent, const char *str)
+{
+	struct mw_text *text = out->state;
+	/* On a narrow terminal the indentation gives way before the words do. */
+	size_t width = wrap_width(out);
+	size_t blanks = indent < width / 2 ? indent : width / 2;
+	const char *safe = escaped(out, str);
+	if (*safe)
+		mw_out_pad(out, blanks);
+	mw_text_wrap(out, safe, blanks, width);
+	text->last = MW_PART_LINE;
+}
+
+/* "  1  text", what follows under the text; an empty line before the first. */
+static void text_item(struct mw_out *out, unsigned number, const char *str)
+{
+	struct mw_text *text = out->state;
+	char digits[MW_DIGITS_LEN];
+	size_t len = (size_t)(mw_put_dec(digits, number) - digits);
+	if (text->last != MW_PART_ITEM)
+		mw_text_gap(out);
+	mw_out_pad(out, len < 3 ? 3 - len : 0);
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	mw_out_put(out, digits, len);
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_pad(out, 2);
+	mw_text_wrap(out, escaped(out, str), len < 3 ? 5 : len + 2, wrap_width(out));
+	text->last = MW_PART_ITEM;
+}
+
+/* Never wrapped: it is there to be copied. */
+static void text_next(struct mw_out *out, const char *command)
+{
+	struct mw_text *text = out->state;
+	mw_out_puts(out, "next: ");
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	mw_out_puts(out, escaped(out, command));
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_putc(out, '\n');
+	text->last = MW_PART_LINE;
+}
+
+static void text_free(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	mw_arena_deinit(&text->arena);
+	mw_vec_deinit(&text->rows);
+	mw_buf_deinit(&text->scratch);
+}
+
+const struct mw_out_ops mw_out_text_ops = {
+	.headline = text_headline,
+	.table = mw_text_table,
+	.row = mw_text_row,
+	.table_end = mw_text_table_end,
+	.note = text_note,
+	.item = text_item,
+	.next = text_next,
+	.free = text_free,
+	.state_len = sizeof(struct mw_text),
+};

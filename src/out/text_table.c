@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Two ways to draw a table. A small one is gathered, measured and laid out by
+ * libsmartcols. A large one is streamed with widths fixed beforehand, by hand: nothing
+ * is kept, and a row of ten cells costs about a quarter of a microsecond.
+ */
+#include "out/text.h"
+
+#include "out/utf8.h"
+
+#include <libsmartcols.h>
+#include <stdlib.h>
+
+enum {
+	SMALL_ROWS = 1000, /* above: streamed */
+	MARGIN = 2,        /* blanks before a row; "* " where it changed */
+	LEAST_TRUNC = 8,   /* the column that gives way keeps this much */
+};
+
+static bool is_right(const struct mw_col *col)
+{
+	return col->type != MW_TYPE_TEXT && col->type != MW_TYPE_BAR &&
+	       !(col->flags & MW_COL_LEFT);
+}
+
+static bool choose_columns(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	const struct mw_table *table = &out->table;
+	text->shown =
+		mw_arena_calloc(&text->arena, table->n_cols + 1, sizeof(*text->shown));
+	text->n_shown = 0;
+	if (!text->shown)
+		return false;
+	for (size_t i = 0; i < table->n_cols; i++) {
+		const struct mw_col *col = &table->cols[i];
+		if (col->flags & MW_COL_NO_TEXT)
+			continue;
+		text->shown[text->n_shown++] = (struct mw_text_col){
+			.col = col,
+			.index = i,
+			.right = is_right(col),
+			.width = mw_text_width(col->title, strlen(col->title)),
+		};
+	}
+	return true;
+}
+
+static size_t line_width(const struct mw_text *text)
+{
+	size_t width = MARGIN;
+	for (size_t i = 0; i < text->n_shown; i++)
+		width += text->shown[i].width + (i ? 2 : 0);
+	return width;
+}
+
+static void drop_bars(struct mw_text *text)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < text->n_shown; i++)
+		if (text->shown[i].col->type != MW_TYPE_BAR)
+			text->shown[kept++] = text->shown[i];
+	text->n_shown = kept;
+}
+
+/*
+ * Makes the line fit the terminal: first the column that gives way, then bars, which
+ * only repeat a number. Numbers are never cut: what is still too long, the terminal
+ * wraps.
+ */
+static void fit_columns(const struct mw_out *out, struct mw_text *text)
+{
+	size_t width = line_width(text), limit = out->opts.width;
+	for (size_t i = 0; limit && width > limit && i < text->n_shown; i++) {
+		struct mw_text_col *shown = &text->shown[i];
+		if (!(shown->col->flags & MW_COL_TRUNC) || shown->width <= LEAST_TRUNC)
+			continue;
+		size_t over = width - limit, spare = shown->width - LEAST_TRUNC;
+		shown->width -= over < spare ? over : spare;
+		width = line_width(text);
+	}
+}
+
+/* The heading of the table, for people. */
+static void draw_title(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	size_t width = 0;
+	mw_text_gap(out);
+	text->last = MW_PART_TABLE;
+	if (!out->table.title || !*out->table.title)
+		return;
+	mw_buf_clear(&text->scratch);
+	if (!mw_escape_text(&text->scratch, out->table.title, out->opts.utf8, &width))
+		mw_out_fail(out, mw_err_nomem());
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	mw_out_put(out, text->scratch.data, text->scratch.len);
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_putc(out, '\n');
+}
+
+static bool has_titles(const struct mw_text *text)
+{
+	for (size_t i = 0; i < text->n_shown; i++)
+		if (*text->shown[i].col->title)
+			return true;
+	return false;
+}
+
+/* One finished line: margin or mark, style, the text without blanks at its end. */
+static void draw_line(struct mw_out *out, const char *line, size_t len,
+		      enum mw_emphasis emphasis)
+{
+	while (len && line[len - 1] == ' ')
+		len--;
+	mw_out_puts(out, mw_text_style(out, emphasis));
+	mw_out_put(out, emphasis == MW_CHANGED ? "* " : "  ", MARGIN);
+	mw_out_put(out, line, len);
+	mw_out_puts(out, mw_text_style_end(out, emphasis));
+	mw_out_putc(out, '\n');
+}
+
+/* --- streamed --- */
+
+static void stream_header(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	struct mw_buf *line = &text->scratch;
+	mw_buf_clear(line);
+	for (size_t i = 0; i < text->n_shown; i++) {
+		const struct mw_text_col *shown = &text->shown[i];
+		const char *title = shown->col->title;
+		int pad = (int)(shown->width - mw_text_width(title, strlen(title)));
+		pad = pad > 0 ? pad : 0;
+		if (!mw_buf_printf(line, "%s%*s%s%*s", i ? "  " : "",
+				   shown->right ? pad : 0, "", title,
+				   shown->right ? 0 : pad, ""))
+			mw_out_fail(out, mw_err_nomem());
+	}
+	draw_line(out, mw_buf_str(line), line->len, MW_FAINT);
+}
+
+static void stream_start(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	for (size_t i = 0; i < text->n_shown; i++) {
+		struct mw_text_col *shown = &text->shown[i];
+		size_t usual = mw_text_type_width(shown->col->type, out->opts.unit);
+		if (shown->width < usual)
+			shown->width = usual;
+		if (shown->width < shown->col->width)
+			shown->width = shown->col->width;
+	}
+	if (out->opts.width && line_width(text) > out->opts.width)
+		drop_bars(text);
+	/* A column that gives way also takes what the terminal has left. */
+	size_t width = line_width(text);
+	for (size_t i = 0; width < out->opts.width && i < text->n_shown; i++)
+		if (text->shown[i].col->flags & MW_COL_TRUNC) {
+			text->shown[i].width += out->opts.width - width;
+			break;
+		}
+	fit_columns(out, text);
+	draw_title(out);
+	if (has_titles(text))
+		stream_header(out);
+}
+
+/* A string that needs escaping or cutting: off the fast path. */
+static size_t stream_odd_string(struct mw_out *out, const struct mw_text_col *shown,
+				const char *str)
+{
+	struct mw_text *text = out->state;
+	struct mw_buf *buf = &text->scratch;
+	size_t width = 0;
+	mw_buf_clear(buf);
+	bool ok = mw_escape_text(buf, str, out->opts.utf8, &width);
+	if (ok && out->opts.width && shown->col->flags & MW_COL_TRUNC &&
+	    width > shown->width) {
+		size_t len = buf->len;
+		ok = mw_buf_reserve(buf, 2 * len + 8) &&
+		     mw_cut_text(buf, buf->data, len, shown->width, out->opts.utf8);
+		width = shown->width;
+		if (ok)
+			mw_out_put(out, buf->data + len, buf->len - len);
+	} else if (ok) {
+		mw_out_put(out, buf->data, buf->len);
+	}
+	if (!ok)
+		mw_out_fail(out, mw_err_nomem());
+	return width;
+}
+
+static size_t stream_string(struct mw_out *out, const struct mw_text_col *shown,
+			    const char *str)
+{
+	size_t span = mw_ascii_span(str);
+	bool cut = out->opts.width && shown->col->flags & MW_COL_TRUNC &&
+		   span > shown->width;
+	if (str[span] || cut)
+		return stream_odd_string(out, shown, str);
+	mw_out_put(out, str, span);
+	return span;
+}
+
+static void stream_cell(struct mw_out *out, const struct mw_text_col *shown,
+			struct mw_cell cell, bool last)
+{
+	size_t width;
+	if (shown->col->type == MW_TYPE_TEXT && !cell.null) {
+		width = stream_string(out, shown, cell.s ? cell.s : "");
+	} else {
+		char value[MW_TEXT_VALUE_LEN];
+		char *end =
+			mw_text_value(value, &out->opts, shown->col->type, cell, &width);
+		if (shown->right && width < shown->width) {
+			mw_out_pad(out, shown->width - width);
+			width = shown->width;
+		}
+		mw_out_put(out, value, (size_t)(end - value));
+	}
+	if (!last && width < shown->width)
+		mw_out_pad(out, shown->width - width);
+}
+
+static void stream_row(struct mw_out *out, const struct mw_cell *cells,
+		       enum mw_emphasis emphasis)
+{
+	const struct mw_text *text = out->state;
+	mw_out_puts(out, mw_text_style(out, emphasis));
+	mw_out_put(out, emphasis == MW_CHANGED ? "* " : "  ", MARGIN);
+	for (size_t i = 0; i < text->n_shown; i++) {
+		const struct mw_text_col *shown = &text->shown[i];
+		if (i)
+			mw_out_put(out, "  ", 2);
+		stream_cell(out, shown, cells[shown->index], i + 1 == text->n_shown);
+	}
+	mw_out_puts(out, mw_text_style_end(out, emphasis));
+	mw_out_putc(out, '\n');
+}
+
+/* --- gathered --- */
+
+static const char *gather_cell(struct mw_out *out, struct mw_text_col *shown,
+			       struct mw_cell cell)
+{
+	struct mw_text *text = out->state;
+	const char *bytes;
+	size_t len, width = 0;
+	char value[MW_TEXT_VALUE_LEN];
+	if (shown->col->type == MW_TYPE_TEXT && !cell.null) {
+		mw_buf_clear(&text->scratch);
+		if (!mw_escape_text(&text->scratch, cell.s ? cell.s : "", out->opts.utf8,
+				    &width))
+			return NULL;
+		bytes = mw_buf_str(&text->scratch);
+		len = text->scratch.len;
+	} else {
+		char *end =
+			mw_text_value(value, &out->opts, shown->col->type, cell, &width);
+		bytes = value;
+		len = (size_t)(end - value);
+	}
+	if (shown->width < width)
+		shown->width = width;
+	return mw_arena_strndup(&text->arena, bytes, len);
+}
+
+static bool gather_row(struct mw_out *out, const struct mw_cell *cells,
+		       enum mw_emphasis emphasis)
+{
+	struct mw_text *text = out->state;
+	const char **row = mw_arena_calloc(&text->arena, text->n_shown + 1, sizeof(*row));
+	if (!row)
+		return false;
+	for (size_t i = 0; i < text->n_shown; i++) {
+		struct mw_text_col *shown = &text->shown[i];
+		row[i] = gather_cell(out, shown, cells[shown->index]);
+		if (!row[i])
+			return false;
+	}
+	return mw_vec_add(&text->rows, (struct mw_text_row){ row, emphasis });
+}
+
+/* Cuts the column that gives way, in place; what does not fit is shortened for good. */
+static bool cut_cells(struct mw_out *out, size_t column)
+{
+	struct mw_text *text = out->state;
+	for (size_t i = 0; i < text->rows.n; i++) {
+		const char **cell = &text->rows.items[i].cells[column];
+		mw_buf_clear(&text->scratch);
+		if (!mw_cut_text(&text->scratch, *cell, strlen(*cell),
+				 text->shown[column].width, out->opts.utf8))
+			return false;
+		*cell = mw_arena_strndup(&text->arena, mw_buf_str(&text->scratch),
+					 text->scratch.len);
+		if (!*cell)
+			return false;
+	}
+	return true;
+}
+
+static bool cut_columns(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	for (size_t i = 0; out->opts.width && i < text->n_shown; i++)
+		if (text->shown[i].col->flags & MW_COL_TRUNC && !cut_cells(out, i))
+			return false;
+	return true;
+}
+
+/* Columns dropped by fit still have cells in the rows: drop those too. */
+static void drop_bar_cells(struct mw_text *text)
+{
+	for (size_t i = 0; i < text->rows.n; i++) {
+		size_t kept = 0;
+		for (size_t c = 0; c < text->n_shown; c++)
+			if (text->shown[c].col->type != MW_TYPE_BAR)
+				text->rows.items[i].cells[kept++] =
+					text->rows.items[i].cells[c];
+	}
+	drop_bars(text);
+}
+
+static bool fill_scols(const struct mw_text *text, struct libscols_table *table)
+{
+	for (size_t i = 0; i < text->n_shown; i++)
+		if (!scols_table_new_column(table, text->shown[i].col->title, 0,
+					    text->shown[i].right ? SCOLS_FL_RIGHT : 0))
+			return false;
+	for (size_t i = 0; i < text->rows.n; i++) {
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+		for (size_t c = 0; line && c < text->n_shown; c++)
+			if (scols_line_set_data(line, c, text->rows.items[i].cells[c]))
+				line = NULL;
+		if (!line)
+			return false;
+	}
+	return true;
+}
+
+/* Cells hold no newline, so a line is a row: margin and style are put around it here. */
+static void draw_lines(struct mw_out *out, const char *drawn, bool titles)
+{
+	const struct mw_text *text = out->state;
+	const char *pos = drawn;
+	for (size_t i = 0; i < text->rows.n + titles && *pos; i++) {
+		const char *end = strchrnul(pos, '\n');
+		bool is_title = titles && i == 0;
+		draw_line(out, pos, (size_t)(end - pos),
+			  is_title ? MW_FAINT : text->rows.items[i - titles].emphasis);
+		pos = *end ? end + 1 : end;
+	}
+}
+
+static bool draw_small(struct mw_out *out)
+{
+	const struct mw_text *text = out->state;
+	struct libscols_table *table = scols_new_table();
+	char *drawn = NULL;
+	bool titles = has_titles(text);
+	bool ok = table && fill_scols(text, table);
+	if (ok) {
+		scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+		scols_table_enable_noencoding(table, 1);
+		scols_table_enable_noheadings(table, !titles);
+		scols_table_set_column_separator(table, "  ");
+		ok = !scols_print_table_to_string(table, &drawn) && drawn;
+	}
+	scols_unref_table(table);
+	if (ok)
+		draw_lines(out, drawn, titles);
+	free(drawn);
+	return ok;
+}
+
+static bool gathered_end(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	size_t least = line_width(text);
+	for (size_t i = 0; i < text->n_shown; i++)
+		if (text->shown[i].col->flags & MW_COL_TRUNC &&
+		    text->shown[i].width > LEAST_TRUNC)
+			least -= text->shown[i].width - LEAST_TRUNC;
+	if (out->opts.width && least > out->opts.width)
+		drop_bar_cells(text);
+	fit_columns(out, text);
+	if (!text->rows.n || !text->n_shown)
+		return true;
+	draw_title(out);
+	return cut_columns(out) && draw_small(out);
+}
+
+/* --- the calls --- */
+
+void mw_text_table(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	text->streamed = out->table.n_rows > SMALL_ROWS;
+	if (!choose_columns(out)) {
+		mw_out_fail(out, mw_err_nomem());
+		return;
+	}
+	if (text->streamed)
+		stream_start(out);
+}
+
+void mw_text_row(struct mw_out *out, const struct mw_cell *cells,
+		 enum mw_emphasis emphasis)
+{
+	const struct mw_text *text = out->state;
+	if (text->streamed)
+		stream_row(out, cells, emphasis);
+	else if (!gather_row(out, cells, emphasis))
+		mw_out_fail(out, mw_err_nomem());
+}
+
+void mw_text_table_end(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	if (!text->streamed && !out->err && !gathered_end(out))
+		mw_out_fail(out, mw_err_nomem());
+	mw_arena_deinit(&text->arena);
+	text->shown = NULL;
+	text->rows.n = 0;
+}
