@@ -25,6 +25,8 @@ enum {
 	MAX_ARENAS = 1 << 20,
 	PATIENCE = 2048,  /* pages without a pool before a region is given up */
 	BUDGET = 1 << 18, /* headers looked at */
+	STACK_LEN = 16 << 10,
+	MIN_BLOCK = 128 << 10, /* M_MMAP_THRESHOLD to begin with */
 };
 
 struct pool_header {
@@ -69,24 +71,28 @@ static bool read_pool(struct scan *scan, uint64_t addr, uint32_t *arena)
 }
 
 /*
- * `first` is the lowest pool of an arena. Returns where its verified part ends: its
- * pools are looked for from above, as they are taken from below.
+ * `first` is the lowest pool of an arena; pools are taken from below and stay. Every
+ * fourth is looked at. An arena whose start is not a multiple of a pool's length has one
+ * pool less, and what follows may be another's: the last one must show itself.
  */
 static uint64_t arena_end(struct scan *scan, uint64_t first, uint64_t limit,
 			  uint32_t arena, unsigned *n_pools)
 {
-	uint64_t at = first + scan->pool_len;
+	uint64_t end = first + scan->arena_len - scan->pool_len, at;
 	uint32_t other;
 	*n_pools = 1;
-	for (; at - first < scan->arena_len && at + scan->pool_len <= limit;
-	     at += scan->pool_len) {
+	for (at = first + scan->pool_len; at < end && at<limit; at += *n_pools> 1
+						  ? 4 * scan->pool_len
+						  : scan->pool_len) {
 		if (!read_pool(scan, at, &other))
-			continue;
-		if (other != arena)
 			break;
+		if (other != arena)
+			return at;
 		++*n_pools;
 	}
-	return at < limit ? at : limit;
+	if (end < limit && read_pool(scan, end, &other) && other == arena)
+		end += scan->pool_len;
+	return end < limit ? end : limit;
 }
 
 static struct mw_err *flush(struct scan *scan)
@@ -97,9 +103,12 @@ static struct mw_err *flush(struct scan *scan)
 }
 
 /* Arenas follow each other: one claim for a run of them. */
-static struct mw_err *claim(struct scan *scan, uint64_t start, uint64_t end)
+static struct mw_err *claim(struct scan *scan, uint64_t start, uint64_t end,
+			    enum mw_confidence confidence)
 {
-	if (scan->open.end == start) {
+	/* Between arenas lies at most what rounding to pools leaves unused. */
+	if (scan->open.end && scan->open.confidence == confidence &&
+	    start - scan->open.end <= scan->pool_len) {
 		scan->open.end = end;
 		return NULL;
 	}
@@ -108,12 +117,72 @@ static struct mw_err *claim(struct scan *scan, uint64_t start, uint64_t end)
 		.start = start,
 		.end = end,
 		.class = MW_CLASS_PYTHON_ARENA,
-		.confidence = MW_CERTAIN,
+		.confidence = confidence,
 		.rank = MW_RANK_HEADER,
 		.evidence = "pymalloc pools, by their headers' size class, offsets and "
 			    "arena index",
 	};
 	return err;
+}
+
+/*
+ * A block that malloc mapped on its own may stand between arenas, where nobody else
+ * looks for one: { 0, length | IS_MMAPPED }. *len stays 0 when there is none.
+ */
+static struct mw_err *claim_block(struct scan *scan, uint64_t addr, uint64_t limit,
+				  uint64_t *len)
+{
+	uint64_t word[2];
+	if (!mw_peek(scan->cx, addr, word, sizeof(word)) || word[0] ||
+	    (le64toh(word[1]) & 4095) != 2)
+		return NULL;
+	uint64_t size = le64toh(word[1]) - 2;
+	if (size < MIN_BLOCK || size > limit - addr)
+		return NULL;
+	*len = size;
+	return mw_claim(scan->cx,
+			&(struct mw_claim){
+				.start = addr,
+				.end = addr + size,
+				.class = MW_CLASS_HEAP_MMAP,
+				.confidence = MW_LIKELY,
+				.rank = MW_RANK_SHAPE,
+				.evidence = "a malloc chunk header (IS_MMAPPED) "
+					    "beside Python's arenas",
+			});
+}
+
+/*
+ * Since 3.11 Python frames lie in chunks of 16 KiB, got like arenas: the previous chunk,
+ * the length, the number of words in use.
+ */
+static bool is_frames(struct mw_classify *cx, uint64_t addr)
+{
+	uint64_t word[3];
+	if (!mw_peek(cx, addr, word, sizeof(word)))
+		return false;
+	uint64_t prev = le64toh(word[0]);
+	return le64toh(word[1]) == STACK_LEN && le64toh(word[2]) <= STACK_LEN / 8 &&
+	       (!prev ||
+		(!(prev & 4095) && mw_rt_in_heapish(cx, prev, prev + STACK_LEN)));
+}
+
+/* At a region's start, and behind an arena: elsewhere it would have to be looked for. */
+static struct mw_err *claim_frames(struct scan *scan, uint64_t addr, uint64_t limit)
+{
+	if (scan->pool_len != POOL_NEW || addr >= limit || limit - addr < STACK_LEN ||
+	    !is_frames(scan->cx, addr))
+		return NULL;
+	return mw_claim(scan->cx, &(struct mw_claim){
+					  .start = addr,
+					  .end = addr + STACK_LEN,
+					  .class = MW_CLASS_PYTHON_ARENA,
+					  .confidence = MW_LIKELY,
+					  .rank = MW_RANK_SHAPE,
+					  .name = "frames",
+					  .evidence = "begins like a chunk of the "
+						      "interpreter's frame stack",
+				  });
 }
 
 static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
@@ -122,18 +191,19 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 	uint64_t patience = PATIENCE * UINT64_C(4096);
 	unsigned n_pools;
 	uint32_t arena;
-	struct mw_err *err = NULL;
+	struct mw_err *err = claim_frames(scan, region->start, region->end);
 	for (uint64_t last = addr;
 	     addr < region->end && addr - last < patience && !err;) {
 		if (!read_pool(scan, addr, &arena)) {
-			addr += scan->pool_len;
+			uint64_t len = 0;
+			err = claim_block(scan, addr, region->end, &len);
+			addr += len ? mw_rt_up(len, scan->pool_len) : scan->pool_len;
 			continue;
 		}
 		uint64_t end = arena_end(scan, addr, region->end, arena, &n_pools);
-		/* One header alone may be chance; a young arena has one pool only. */
-		if (n_pools >= 2)
-			err = claim(scan, addr, end);
-		last = addr = n_pools >= 2 ? end : addr + scan->pool_len;
+		/* A young arena has one pool only: one header alone may be chance. */
+		err = claim(scan, addr, end, n_pools > 1 ? MW_CERTAIN : MW_LIKELY);
+		last = addr = end;
 	}
 	struct mw_err *last_err = err ? NULL : flush(scan);
 	return err ? err : last_err;

@@ -90,3 +90,4 @@ mw_classifier_fn mw_classify_jemalloc;
 mw_classifier_fn mw_classify_tcmalloc;
 mw_classifier_fn mw_classify_mimalloc;
 mw_classifier_fn mw_classify_musl;
+mw_classifier_fn mw_classify_rtld;

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/*
+ * glibc's loader allocates before there is a malloc: from pages of its own (elf/dl-
+ * minimal-malloc.c), which show as small nameless mappings between the libraries. What
+ * it puts there are link_map records, their names and search lists. The records form a
+ * list that starts at _r_debug, an exported symbol made for debuggers; each carries a
+ * pointer to itself (l_real), and that is checked.
+ */
+#include "explain/runtime/runtime.h"
+
+#include <endian.h>
+
+enum {
+	PAGE = 4096,
+	R_MAP = 8, /* struct r_debug */
+	L_NEXT = 3,
+	L_REAL = 5,      /* words of struct link_map */
+	MAP_WORDS = 120, /* its length in no version is less */
+	MAX_OBJECTS = 4096,
+	MAX_REGION = 1 << 20, /* larger memory is not the loader's */
+	GLOBAL_WORDS = 64,    /* of _rtld_global: its first name space */
+	UNIQUE_LEN = 32,      /* struct unique_sym */
+	MAX_UNIQUE = 1 << 15,
+};
+
+/* Pages of small nameless mappings; [heap] and large regions are malloc's. */
+static struct mw_err *claim_pages(struct mw_classify *cx, uint64_t start, uint64_t end)
+{
+	const struct mw_region *region =
+		mw_snapshot_find(mw_classify_snapshot(cx), start);
+	if (!region || region->name[0] || !mw_rt_is_heapish(region) ||
+	    region->end - region->start > MAX_REGION)
+		return NULL;
+	if (end > region->end)
+		end = region->end;
+	return mw_claim(cx, &(struct mw_claim){
+				    .start = start,
+				    .end = end,
+				    .class = MW_CLASS_LOADER_DATA,
+				    .confidence = MW_CERTAIN,
+				    .rank = MW_RANK_SHAPE,
+				    .name = "link maps",
+				    .evidence = "records of loaded objects, in the "
+						"loader's list (_r_debug)",
+			    });
+}
+
+/* A record, and the names and lists that it points to. */
+static struct mw_err *claim_record(struct mw_classify *cx, uint64_t addr,
+				   const uint64_t word[MAP_WORDS])
+{
+	struct mw_err *err =
+		claim_pages(cx, mw_rt_down(addr, PAGE), addr + MAP_WORDS * sizeof(*word));
+	uint64_t last = 0;
+	for (unsigned i = 0; i < MAP_WORDS && !err; i++) {
+		uint64_t page = mw_rt_down(le64toh(word[i]), PAGE);
+		if (page && page != last)
+			err = claim_pages(cx, page, page + PAGE);
+		last = page;
+	}
+	return err;
+}
+
+/*
+ * C++ libraries have symbols that must be one in a process (STB_GNU_UNIQUE): their hash
+ * table is { entries, size, n_elements } in the name space, and grows before malloc is
+ * there.
+ */
+static struct mw_err *claim_unique(struct mw_classify *cx, const struct mw_region *text)
+{
+	uint64_t addr, word[GLOBAL_WORDS];
+	struct mw_err *err = NULL;
+	if (!mw_rt_symbol(cx, text, "_rtld_global", &addr) ||
+	    !mw_peek(cx, addr, word, sizeof(word)))
+		return NULL;
+	for (unsigned i = 0; i + 2 < GLOBAL_WORDS && !err; i++) {
+		uint64_t table = le64toh(word[i]), size = le64toh(word[i + 1]);
+		uint64_t n = le64toh(word[i + 2]);
+		if (n && n <= size && size <= MAX_UNIQUE &&
+		    mw_rt_in_heapish(cx, table, table + size * UNIQUE_LEN))
+			err = claim_pages(cx, mw_rt_down(table, PAGE),
+					  table + size * UNIQUE_LEN);
+	}
+	return err;
+}
+
+struct mw_err *mw_classify_rtld(struct mw_classify *cx)
+{
+	const struct mw_region *text = mw_rt_object(cx, "ld-linux");
+	uint64_t addr, word[MAP_WORDS];
+	struct mw_err *err = NULL;
+	if (!text || !mw_rt_symbol(cx, text, "_r_debug", &addr) ||
+	    !mw_rt_word(cx, addr + R_MAP, &addr))
+		return NULL;
+	for (unsigned i = 0; addr && i < MAX_OBJECTS && !err; i++) {
+		if (!mw_peek(cx, addr, word, sizeof(word)) ||
+		    le64toh(word[L_REAL]) != addr)
+			break;
+		err = claim_record(cx, addr, word);
+		addr = le64toh(word[L_NEXT]);
+	}
+	return err ? err : claim_unique(cx, text);
+}
