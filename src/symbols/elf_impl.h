@@ -8,6 +8,7 @@
 #include "symbols/elf.h"
 
 #include <elf.h>
+#include <string.h>
 
 /* No table that is read whole may be longer: an object with more is hostile. */
 #define MW_ELF_MAX_TABLE (UINT64_C(256) << 20)
@@ -28,7 +29,8 @@ struct mw_elf_symbols {
 	size_t n;
 	char *strings; /* one byte longer than the table: always terminated */
 	size_t strings_len;
-	struct mw_elf_place *places; /* NULL until symbol_at needs them */
+	unsigned n_searches;         /* by address, so far */
+	struct mw_elf_place *places; /* NULL until sorting them pays */
 	size_t n_places;
 };
 
@@ -51,16 +53,26 @@ struct mw_elf {
 	unsigned char head[4096]; /* the start of the file */
 };
 
-/* An unsigned number of `width` bytes in the object's byte order. */
+/* An unsigned number of 1, 2, 4 or 8 bytes in the object's byte order. */
 static inline uint64_t mw_elf_number(const struct mw_elf *elf, const void *bytes,
 				     size_t width)
 {
-	const unsigned char *p = bytes;
-	uint64_t value = 0;
-	bool big = (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) != elf->swap;
-	for (size_t i = 0; i < width; i++)
-		value |= (uint64_t)p[big ? width - 1 - i : i] << (8 * i);
-	return value;
+	uint64_t value64;
+	uint32_t value32;
+	uint16_t value16;
+	switch (width) {
+	case 8:
+		memcpy(&value64, bytes, 8);
+		return elf->swap ? __builtin_bswap64(value64) : value64;
+	case 4:
+		memcpy(&value32, bytes, 4);
+		return elf->swap ? __builtin_bswap32(value32) : value32;
+	case 2:
+		memcpy(&value16, bytes, 2);
+		return elf->swap ? __builtin_bswap16(value16) : value16;
+	default:
+		return *(const unsigned char *)bytes;
+	}
 }
 
 /* The member of an Ehdr, Phdr, Shdr, Sym … at `bytes`, in either class. */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
  * Symbols: values by name, names by address. The tables are read whole when first
- * asked for, and sorted when first asked for an address.
+ * asked for, and sorted when so many addresses were asked for that it pays.
  */
 #include "symbols/elf_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Sorting costs about as much as ten searches of the table as it is. */
+enum { UNSORTED_SEARCHES = 6 };
 
 void mw_elf_symbols_deinit(struct mw_elf_symbols *symbols)
 {
@@ -191,8 +194,8 @@ static struct mw_err *sort_places(const struct mw_elf *elf,
 }
 
 /* The innermost place that holds vaddr: the one with the highest start. */
-static const struct mw_elf_place *find_place(const struct mw_elf_symbols *symbols,
-					     uint64_t vaddr)
+static const struct mw_elf_place *search_sorted(const struct mw_elf_symbols *symbols,
+						uint64_t vaddr)
 {
 	size_t low = 0, high = symbols->n_places;
 	while (low < high) {
@@ -208,22 +211,59 @@ static const struct mw_elf_place *find_place(const struct mw_elf_symbols *symbol
 	return NULL;
 }
 
+/* The same place, by looking at all of them. */
+static bool search_all(const struct mw_elf *elf, const struct mw_elf_symbols *symbols,
+		       uint64_t vaddr, struct mw_elf_place *ret)
+{
+	struct mw_elf_place place;
+	bool found = false;
+	for (size_t i = 1; i < symbols->n; i++) {
+		if (!take_place(elf, symbols, i, &place) || place.start > vaddr ||
+		    place.end <= vaddr)
+			continue;
+		if (!found || compare_places(&place, ret) > 0)
+			*ret = place;
+		found = true;
+	}
+	return found;
+}
+
+/* Finds the place of vaddr in one table; *found stays false when none holds it. */
+static struct mw_err *find_place(const struct mw_elf *elf, struct mw_elf_symbols *symbols,
+				 uint64_t vaddr, struct mw_elf_place *ret, bool *found)
+{
+	if (symbols->n_searches < UNSORTED_SEARCHES) {
+		symbols->n_searches++;
+		*found = search_all(elf, symbols, vaddr, ret);
+		return NULL;
+	}
+	struct mw_err *err = sort_places(elf, symbols);
+	if (err)
+		return err;
+	const struct mw_elf_place *place = search_sorted(symbols, vaddr);
+	*found = place != NULL;
+	if (place)
+		*ret = *place;
+	return NULL;
+}
+
 struct mw_err *mw_elf_symbol_at(struct mw_elf *elf, uint64_t vaddr, const char **name,
 				uint64_t *offset)
 {
 	for (int which = 0; which < MW_ELF_N_TABLES; which++) {
 		struct mw_elf_symbols *symbols;
+		struct mw_elf_place place = { 0 };
+		bool found = false;
 		struct mw_err *err =
 			load_symbols(elf, (enum mw_elf_table)which, &symbols);
 		if (!err)
-			err = sort_places(elf, symbols);
+			err = find_place(elf, symbols, vaddr, &place, &found);
 		if (err)
 			return err;
-		const struct mw_elf_place *place = find_place(symbols, vaddr);
-		if (place) {
+		if (found) {
 			*name = name_of(elf, symbols,
-					entry_at(elf, symbols, place->index));
-			*offset = vaddr - place->start;
+					entry_at(elf, symbols, place.index));
+			*offset = vaddr - place.start;
 			return NULL;
 		}
 	}
