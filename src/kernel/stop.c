@@ -355,8 +355,13 @@ static bool hear(const struct mw_stop *stop, unsigned ms, struct report *report)
 		left = ms_left(since, ms);
 		rc = poll(&fd, 1, left);
 	} while (rc < 0 && errno == EINTR && left > 0);
-	return rc > 0 && recv(stop->sock, report, sizeof(*report), MSG_DONTWAIT) ==
-				 (ssize_t)sizeof(*report);
+	if (rc <= 0)
+		return false;
+	ssize_t len = recv(stop->sock, report, sizeof(*report), MSG_DONTWAIT);
+	/* The holder need not read our byte; then its end resets the connection, once. */
+	if (len < 0 && errno == ECONNRESET)
+		len = recv(stop->sock, report, sizeof(*report), MSG_DONTWAIT);
+	return len == (ssize_t)sizeof(*report);
 }
 
 /* Ends the holder, if it has not ended by itself, and takes its exit status. */
