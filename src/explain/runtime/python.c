@@ -72,7 +72,7 @@ static bool read_pool(struct scan *scan, uint64_t addr, uint32_t *arena)
 
 /*
  * `first` is the lowest pool of an arena; pools are taken from below and stay. Every
- * fourth is looked at. An arena whose start is not a multiple of a pool's length has one
+ * eighth is looked at. An arena whose start is not a multiple of a pool's length has one
  * pool less, and what follows may be another's: the last one must show itself.
  */
 static uint64_t arena_end(struct scan *scan, uint64_t first, uint64_t limit,
@@ -126,63 +126,54 @@ static struct mw_err *claim(struct scan *scan, uint64_t start, uint64_t end,
 }
 
 /*
- * A block that malloc mapped on its own may stand between arenas, where nobody else
- * looks for one: { 0, length | IS_MMAPPED }. *len stays 0 when there is none.
- */
-static struct mw_err *claim_block(struct scan *scan, uint64_t addr, uint64_t limit,
-				  uint64_t *len)
-{
-	uint64_t word[2];
-	if (!mw_peek(scan->cx, addr, word, sizeof(word)) || word[0] ||
-	    (le64toh(word[1]) & 4095) != 2)
-		return NULL;
-	uint64_t size = le64toh(word[1]) - 2;
-	if (size < MIN_BLOCK || size > limit - addr)
-		return NULL;
-	*len = size;
-	return mw_claim(scan->cx,
-			&(struct mw_claim){
-				.start = addr,
-				.end = addr + size,
-				.class = MW_CLASS_HEAP_MMAP,
-				.confidence = MW_LIKELY,
-				.rank = MW_RANK_SHAPE,
-				.evidence = "a malloc chunk header (IS_MMAPPED) "
-					    "beside Python's arenas",
-			});
-}
-
-/*
  * Since 3.11 Python frames lie in chunks of 16 KiB, got like arenas: the previous chunk,
  * the length, the number of words in use.
  */
-static bool is_frames(struct mw_classify *cx, uint64_t addr)
+static bool is_frames(const struct scan *scan, const uint64_t word[3])
 {
-	uint64_t word[3];
-	if (!mw_peek(cx, addr, word, sizeof(word)))
-		return false;
 	uint64_t prev = le64toh(word[0]);
-	return le64toh(word[1]) == STACK_LEN && le64toh(word[2]) <= STACK_LEN / 8 &&
+	return scan->pool_len == POOL_NEW && le64toh(word[1]) == STACK_LEN &&
+	       le64toh(word[2]) <= STACK_LEN / 8 &&
 	       (!prev ||
-		(!(prev & 4095) && mw_rt_in_heapish(cx, prev, prev + STACK_LEN)));
+		(!(prev & 4095) && mw_rt_in_heapish(scan->cx, prev, prev + STACK_LEN)));
 }
 
-/* At a region's start, and behind an arena: elsewhere it would have to be looked for. */
-static struct mw_err *claim_frames(struct scan *scan, uint64_t addr, uint64_t limit)
+/* A block that malloc mapped on its own: { 0, length | IS_MMAPPED }. */
+static bool is_block(const uint64_t word[3])
 {
-	if (scan->pool_len != POOL_NEW || addr >= limit || limit - addr < STACK_LEN ||
-	    !is_frames(scan->cx, addr))
+	return !word[0] && (le64toh(word[1]) & 4095) == 2 &&
+	       le64toh(word[1]) >= MIN_BLOCK;
+}
+
+/*
+ * What stands between arenas, where nobody else looks for it: frames, and blocks of
+ * malloc. *len stays 0 when there is neither.
+ */
+static struct mw_err *claim_other(struct scan *scan, uint64_t addr, uint64_t limit,
+				  uint64_t *len)
+{
+	uint64_t word[3];
+	if (addr >= limit || !mw_peek(scan->cx, addr, word, sizeof(word)))
 		return NULL;
-	return mw_claim(scan->cx, &(struct mw_claim){
-					  .start = addr,
-					  .end = addr + STACK_LEN,
-					  .class = MW_CLASS_PYTHON_ARENA,
-					  .confidence = MW_LIKELY,
-					  .rank = MW_RANK_SHAPE,
-					  .name = "frames",
-					  .evidence = "begins like a chunk of the "
-						      "interpreter's frame stack",
-				  });
+	bool frames = is_frames(scan, word);
+	uint64_t size = frames ? STACK_LEN : is_block(word) ? le64toh(word[1]) - 2 : 0;
+	if (!size || size > limit - addr)
+		return NULL;
+	*len = size;
+	return mw_claim(
+		scan->cx,
+		&(struct mw_claim){
+			.start = addr,
+			.end = addr + size,
+			.class = frames ? MW_CLASS_PYTHON_ARENA : MW_CLASS_HEAP_MMAP,
+			.confidence = MW_LIKELY,
+			.rank = MW_RANK_SHAPE,
+			.name = frames ? "frames" : NULL,
+			.evidence = frames ? "begins like a chunk of the interpreter's "
+					     "frame stack"
+					   : "a malloc chunk header (IS_MMAPPED) beside "
+					     "Python's arenas",
+		});
 }
 
 static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
@@ -191,12 +182,13 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 	uint64_t patience = PATIENCE * UINT64_C(4096);
 	unsigned n_pools;
 	uint32_t arena;
-	struct mw_err *err = claim_frames(scan, region->start, region->end);
+	uint64_t len = 0;
+	struct mw_err *err = claim_other(scan, region->start, region->end, &len);
 	for (uint64_t last = addr;
 	     addr < region->end && addr - last < patience && !err;) {
 		if (!read_pool(scan, addr, &arena)) {
-			uint64_t len = 0;
-			err = claim_block(scan, addr, region->end, &len);
+			len = 0;
+			err = claim_other(scan, addr, region->end, &len);
 			addr += len ? mw_rt_up(len, scan->pool_len) : scan->pool_len;
 			continue;
 		}
