@@ -6,10 +6,12 @@
 #include "base/vec.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +193,28 @@ static void test_whole_numbers(void **state)
 	assert_int_equal(value, 0x7f00);
 }
 
+/* Every length of digits: the powers of ten and their neighbours, and of two. */
+static void test_put_digits(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 64 * 3; i++) {
+		uint64_t value = (UINT64_C(1) << i / 3) + i % 3 - 1;
+		uint64_t power = 1;
+		for (unsigned p = 0; p < i % 20; p++)
+			power *= 10;
+		uint64_t values[] = { value, power, power - 1 };
+		for (int at = 0; at < 3; at++) {
+			char put[MW_DIGITS_LEN + 1], printed[MW_DIGITS_LEN + 1];
+			*mw_put_dec(put, values[at]) = '\0';
+			snprintf(printed, sizeof(printed), "%" PRIu64, values[at]);
+			assert_string_equal(put, printed);
+			*mw_put_hex(put, values[at]) = '\0';
+			snprintf(printed, sizeof(printed), "%" PRIx64, values[at]);
+			assert_string_equal(put, printed);
+		}
+	}
+}
+
 static void test_lines(void **state)
 {
 	(void)state;
@@ -327,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_take_dec),
 		cmocka_unit_test(test_take_hex),
 		cmocka_unit_test(test_whole_numbers),
+		cmocka_unit_test(test_put_digits),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_bytes_auto),
 		cmocka_unit_test(test_bytes_auto_is_near),
