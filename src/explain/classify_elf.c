@@ -135,6 +135,9 @@ static void see_name(struct mw_seen *seen, const char *path, enum mw_elf_role ro
 	seen->mimalloc |= begins(base, "libmimalloc");
 	seen->python |= begins(base, "libpython");
 	seen->v8 |= begins(base, "libnode.so") || begins(base, "libv8");
+	/* musl's loader is its libc; maps shows the file, not the link ld-musl-*.so.1. */
+	seen->musl |= role == ROLE_LOADER && !begins(base, "libc.so.6") &&
+		      begins(base, "libc.so");
 	if (role != ROLE_EXE)
 		return;
 	seen->python |= begins(base, "python");

@@ -11,15 +11,17 @@
 #include <string.h>
 
 /* glibc's struct pthread is 0x900 bytes in 2.36; larger ones end within this, too. */
-enum { TCB_LEN = 0x900, MAX_MUSL_BLOCKS = 256 };
+enum { TCB_LEN = 0x900, MAX_LOADER_HEAP = 64 * 1024, MAX_MUSL_BLOCKS = 256 };
 
-/* musl 1.2, src/internal/pthread_impl.h; the thread-specific data lies above it. */
+/*
+ * musl 1.2, src/internal/pthread_impl.h. Above the descriptor lie 1024 bytes of
+ * thread-specific data, unless a static program never makes a key.
+ */
 enum {
 	MUSL_NEXT = 0x18,
 	MUSL_TID = 0x30,
 	MUSL_MAP_BASE = 0x48, /* map base, map size, stack, stack size, guard size */
-	MUSL_TSD_LEN = 1024,
-	MUSL_WINDOW = 1024,
+	MUSL_WINDOW = 2048,
 };
 
 struct blocks {
@@ -118,16 +120,28 @@ static struct mw_err *claim_main_tls(struct mw_classify *cx,
 	    __builtin_add_overflow(thread->tcb, TCB_LEN, &end))
 		return NULL;
 	struct mw_claim claim = {
-		.start = thread->tcb - region->start > tls_len ? thread->tcb - tls_len
-							       : region->start,
-		.end = end < region->end ? end : region->end,
-		.class = MW_CLASS_TLS,
-		.confidence = MW_CERTAIN,
-		.rank = MW_RANK_THREAD,
-		.name = thread_name(cx, thread),
-		.evidence = "from static TLS below the thread pointer to the TCB's end",
-		.tid = thread->tid,
+		.start = region->start,
+		.end = region->end,
+		.class = MW_CLASS_LOADER_DATA,
+		.confidence = MW_LIKELY,
+		.rank = MW_RANK_SHAPE,
+		.name = "",
+		.evidence = "the rest of the small mapping the loader made for TLS",
 	};
+	struct mw_err *err = NULL;
+	if (!region->name[0] && region->end - region->start <= MAX_LOADER_HEAP)
+		err = mw_claim(cx, &claim);
+	if (thread->tcb - region->start > tls_len)
+		claim.start = thread->tcb - tls_len;
+	claim.end = end < region->end ? end : region->end;
+	claim.class = MW_CLASS_TLS;
+	claim.confidence = MW_CERTAIN;
+	claim.rank = MW_RANK_THREAD;
+	claim.name = thread_name(cx, thread);
+	claim.evidence = "from static TLS below the thread pointer to the TCB's end";
+	claim.tid = thread->tid;
+	if (err)
+		return err;
 	return claim.name ? mw_claim(cx, &claim) : mw_err_nomem();
 }
 
@@ -222,7 +236,7 @@ static bool read_musl(struct mw_classify *cx, uint64_t tp, struct mw_thread *ret
 static uint64_t find_musl(struct mw_classify *cx, const struct mw_region *region)
 {
 	uint64_t words[MUSL_WINDOW / 8], next;
-	uint64_t low = region->end - MUSL_TSD_LEN - MUSL_WINDOW;
+	uint64_t low = region->end - MUSL_WINDOW;
 	struct mw_thread thread;
 	if (!mw_peek(cx, low, words, sizeof(words)))
 		return 0;
@@ -270,7 +284,7 @@ static struct mw_err *classify_musl(struct mw_classify *cx)
 		if (regions[i].name[0] || (regions[i].perms & rw) != rw ||
 		    regions[i - 1].end != regions[i].start ||
 		    (regions[i - 1].perms & rw) ||
-		    regions[i].end - regions[i].start < MUSL_TSD_LEN + MUSL_WINDOW)
+		    regions[i].end - regions[i].start < MUSL_WINDOW)
 			continue;
 		tried++;
 		uint64_t tp = find_musl(cx, &regions[i]);

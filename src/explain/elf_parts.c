@@ -311,23 +311,22 @@ struct mw_err *mw_elf_claim_holes(struct mw_elf_scan *scan,
 }
 
 /* struct r_debug and struct link_map of <link.h>, 64 bit: the words that matter. */
-enum { R_MAP = 8, MAP_NEXT = 0x18, MAX_MAPS = 4096, MAP_LEN = 0x480 };
+enum { R_MAP = 8, MAP_NEXT = 0x18, MAX_MAPS = 4096 };
 
 static const uint64_t SMALL_HEAP = 64 * 1024;
 
-/* The whole mapping when it is small, else only the description's own pages. */
+/* Only small mappings: objects loaded later are described in malloc's memory. */
 static struct mw_err *claim_link_map(struct mw_elf_scan *scan,
 				     const struct mw_elf_object *loader, uint64_t addr)
 {
 	const struct mw_region *region =
 		mw_snapshot_find(mw_classify_snapshot(scan->cx), addr);
 	if (!region || region->name[0] || !(region->perms & MW_PERM_WRITE) ||
-	    region->end - addr < MAP_LEN)
+	    region->end - region->start > SMALL_HEAP)
 		return NULL;
-	bool small = region->end - region->start <= SMALL_HEAP;
 	struct mw_claim claim = {
-		.start = small ? region->start : addr,
-		.end = small ? region->end : addr + MAP_LEN,
+		.start = region->start,
+		.end = region->end,
 		.class = MW_CLASS_LOADER_DATA,
 		.confidence = MW_LIKELY,
 		.rank = MW_RANK_SHAPE,

@@ -237,6 +237,9 @@ void mw_classify_ground(const struct mw_region *region, struct mw_claim *ret)
 		ground_anon(region, ret);
 	else if (region->name[0] != '[')
 		ground_file(region, ret);
+	else if ((region->name[1] == 'h' || region->name[1] == 'a') &&
+		 ground_reserved(region, ret))
+		return; /* [heap], [anon:…]: musl keeps a page below its heap */
 	else if (!match_prefix(kernel_names, COUNT(kernel_names), region->name, ret))
 		set(ret, MW_CLASS_UNKNOWN, MW_GUESS, "a kernel name not known here");
 }
