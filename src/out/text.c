@@ -47,17 +47,18 @@ static size_t line_len(const char *text, size_t room)
 	return fits + strcspn(text + fits, " ");
 }
 
-void mw_text_wrap(struct mw_out *out, const char *text, size_t indent, size_t width)
+/* Ends without the last line's newline. */
+static void wrap_lines(struct mw_out *out, const char *text, size_t indent, size_t width)
 {
 	for (;;) {
 		size_t room = width > indent ? width - indent : 1;
 		size_t len = line_len(text, room);
 		mw_out_put(out, text, len);
-		mw_out_putc(out, '\n');
 		text += len;
 		text += strspn(text, " ");
 		if (!*text)
 			return;
+		mw_out_putc(out, '\n');
 		mw_out_pad(out, indent);
 	}
 }
@@ -83,9 +84,10 @@ static void text_headline(struct mw_out *out, const char *sentence)
 {
 	struct mw_text *text = out->state;
 	mw_out_puts(out, mw_text_style(out, MW_STRONG));
-	mw_text_wrap(out, escaped(out, sentence), 0,
-		     out->opts.width ? out->opts.width : SIZE_MAX);
+	wrap_lines(out, escaped(out, sentence), 0,
+		   out->opts.width ? out->opts.width : SIZE_MAX);
 	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_putc(out, '\n');
 	text->last = MW_PART_LINE;
 }
 
@@ -98,7 +100,8 @@ static void text_note(struct mw_out *out, unsigned indent, const char *str)
 	const char *safe = escaped(out, str);
 	if (*safe)
 		mw_out_pad(out, blanks);
-	mw_text_wrap(out, safe, blanks, width);
+	wrap_lines(out, safe, blanks, width);
+	mw_out_putc(out, '\n');
 	text->last = MW_PART_LINE;
 }
 
@@ -115,7 +118,8 @@ static void text_item(struct mw_out *out, unsigned number, const char *str)
 	mw_out_put(out, digits, len);
 	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
 	mw_out_pad(out, 2);
-	mw_text_wrap(out, escaped(out, str), len < 3 ? 5 : len + 2, wrap_width(out));
+	wrap_lines(out, escaped(out, str), len < 3 ? 5 : len + 2, wrap_width(out));
+	mw_out_putc(out, '\n');
 	text->last = MW_PART_ITEM;
 }
 

@@ -54,9 +54,6 @@ size_t mw_text_type_width(enum mw_type type, enum mw_unit unit);
 /* An empty line, unless nothing was written yet. */
 void mw_text_gap(struct mw_out *out);
 
-/* Escaped text with what follows wrapped under column `indent`; `at` columns are used. */
-void mw_text_wrap(struct mw_out *out, const char *text, size_t indent, size_t width);
-
 /* The terminal's sequences for an emphasis ("" without colour), and their end. */
 const char *mw_text_style(const struct mw_out *out, enum mw_emphasis emphasis);
 const char *mw_text_style_end(const struct mw_out *out, enum mw_emphasis emphasis);

@@ -203,37 +203,45 @@ static size_t stream_string(struct mw_out *out, const struct mw_text_col *shown,
 	return span;
 }
 
-static void stream_cell(struct mw_out *out, const struct mw_text_col *shown,
-			struct mw_cell cell, bool last)
+/*
+ * Blanks are owed (*pad) until something is drawn after them: none end a line. Returns
+ * what this cell owes to the next.
+ */
+static size_t stream_cell(struct mw_out *out, const struct mw_text_col *shown,
+			  struct mw_cell cell, size_t pad)
 {
 	size_t width;
 	if (shown->col->type == MW_TYPE_TEXT && !cell.null) {
-		width = stream_string(out, shown, cell.s ? cell.s : "");
+		if (!cell.s || !*cell.s)
+			return pad + shown->width;
+		mw_out_pad(out, pad);
+		width = stream_string(out, shown, cell.s);
 	} else {
 		char value[MW_TEXT_VALUE_LEN];
 		char *end =
 			mw_text_value(value, &out->opts, shown->col->type, cell, &width);
+		if (!width)
+			return pad + shown->width;
 		if (shown->right && width < shown->width) {
-			mw_out_pad(out, shown->width - width);
+			pad += shown->width - width;
 			width = shown->width;
 		}
+		mw_out_pad(out, pad);
 		mw_out_put(out, value, (size_t)(end - value));
 	}
-	if (!last && width < shown->width)
-		mw_out_pad(out, shown->width - width);
+	return width < shown->width ? shown->width - width : 0;
 }
 
 static void stream_row(struct mw_out *out, const struct mw_cell *cells,
 		       enum mw_emphasis emphasis)
 {
 	const struct mw_text *text = out->state;
+	size_t pad = 0;
 	mw_out_puts(out, mw_text_style(out, emphasis));
 	mw_out_put(out, emphasis == MW_CHANGED ? "* " : "  ", MARGIN);
 	for (size_t i = 0; i < text->n_shown; i++) {
 		const struct mw_text_col *shown = &text->shown[i];
-		if (i)
-			mw_out_put(out, "  ", 2);
-		stream_cell(out, shown, cells[shown->index], i + 1 == text->n_shown);
+		pad = stream_cell(out, shown, cells[shown->index], pad) + 2;
 	}
 	mw_out_puts(out, mw_text_style_end(out, emphasis));
 	mw_out_putc(out, '\n');
