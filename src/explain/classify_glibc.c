@@ -223,13 +223,13 @@ static uint64_t above_stack(const struct walk *walk, const struct mw_region *reg
 
 static struct mw_err *classify_region(struct walk *walk, const struct mw_region *region)
 {
-	uint64_t from = region->start, arena_end = 0;
+	uint64_t arena_end = 0;
 	if (!is_heap_like(region))
 		return NULL;
 	struct mw_err *err = find_arenas(walk, region, &arena_end);
 	if (err || region->end - region->start < MIN_BLOCK)
 		return err;
-	from = above_stack(walk, region);
+	uint64_t from = above_stack(walk, region);
 	if (arena_end > from)
 		from = arena_end;
 	return from < region->end ? find_blocks(walk, region, from) : NULL;

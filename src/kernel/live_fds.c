@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The open files of a process that are memory. */
+#include "base/num.h"
 #include "kernel/live.h"
 
 #include <dirent.h>
@@ -7,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -46,9 +46,11 @@ static int add_fd(int dir, const char *name, struct mw_fds *out)
 {
 	char target[PATH_MAX + 1];
 	struct mw_fd fd = { 0 };
+	uint64_t n;
 
-	if (name[0] < '0' || name[0] > '9' || sscanf(name, "%d", &fd.fd) != 1)
+	if (!mw_parse_u64(name, &n) || n > INT_MAX)
 		return 0;
+	fd.fd = (int)n;
 	/* Sockets, pipes and anonymous inodes have no path; closed since: no link. */
 	ssize_t len = readlinkat(dir, name, target, sizeof(target) - 1);
 	if (len <= 0 || target[0] != '/' || !look(dir, name, &fd))

@@ -68,7 +68,7 @@ struct mw_err *mw_live_read_memory(struct mw_source *src, pid_t pid, uint64_t ad
 /* Reading a page that is not there would fault it in: the target must not grow. */
 static struct mw_err *check_present(struct mw_source *src, pid_t pid, uint64_t addr)
 {
-	uint64_t word;
+	uint64_t word = 0;
 
 	struct mw_err *err = mw_live_read_pagemap(src, pid, addr, 1, &word);
 	if (err)

@@ -31,7 +31,7 @@ static bool may_open(struct mw_live *live, const char *name)
 
 static bool has_scan(struct mw_live *live, char *page, size_t len)
 {
-	struct mw_uapi_page_region range;
+	struct mw_uapi_page_region range = { 0 };
 	struct mw_uapi_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = (uint64_t)(uintptr_t)page,
