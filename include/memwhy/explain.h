@@ -42,6 +42,7 @@ enum mw_class {
 	MW_CLASS_HEAP_TCMALLOC,
 	MW_CLASS_HEAP_MIMALLOC,
 	MW_CLASS_HEAP_MUSL,
+	MW_CLASS_HEAP_PARTITION, /* Chromium's */
 	/* Stacks and threads. */
 	MW_CLASS_STACK_MAIN,
 	MW_CLASS_STACK_ARGS, /* arguments, environment, auxiliary vector */

@@ -35,6 +35,7 @@ static const struct class_name names[MW_CLASS_COUNT] = {
 	[MW_CLASS_HEAP_TCMALLOC] = { "heap.tcmalloc", "tcmalloc heap" },
 	[MW_CLASS_HEAP_MIMALLOC] = { "heap.mimalloc", "mimalloc heap" },
 	[MW_CLASS_HEAP_MUSL] = { "heap.musl", "musl heap" },
+	[MW_CLASS_HEAP_PARTITION] = { "heap.partition", "PartitionAlloc heap" },
 	[MW_CLASS_STACK_MAIN] = { "stack.main", "main stack" },
 	[MW_CLASS_STACK_ARGS] = { "stack.args", "arguments and environment" },
 	[MW_CLASS_STACK_THREAD] = { "stack.thread", "thread stack" },

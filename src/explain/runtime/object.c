@@ -5,6 +5,8 @@
 #include <elf.h>
 #include <string.h>
 
+enum { MIN_TEXT = 8 << 20 };
+
 static const char *file_name(const struct mw_region *region)
 {
 	const char *slash = strrchr(region->name, '/');
@@ -21,6 +23,18 @@ const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *p
 		    !strncmp(file_name(&regions[i]), prefix, len))
 			return &regions[i];
 	return NULL;
+}
+
+bool mw_rt_has_big_program(const struct mw_classify *cx)
+{
+	size_t n;
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	for (size_t i = 0; i < n; i++)
+		if ((regions[i].perms & MW_PERM_EXEC) && regions[i].ino &&
+		    regions[i].end - regions[i].start >= MIN_TEXT)
+			return true;
+	return false;
 }
 
 const struct mw_region *mw_rt_program(struct mw_classify *cx)

@@ -49,6 +49,9 @@ struct mw_err *mw_rt_claim_named(struct mw_classify *cx, const char *prefix,
 /* The executable mapping of an object whose file name begins so, or NULL. */
 const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *prefix);
 
+/* True when an object has 8 MiB of code: nothing that contains V8 has less. */
+bool mw_rt_has_big_program(const struct mw_classify *cx);
+
 /* The executable mapping of the program itself, or NULL. */
 const struct mw_region *mw_rt_program(struct mw_classify *cx);
 
@@ -91,3 +94,4 @@ mw_classifier_fn mw_classify_tcmalloc;
 mw_classifier_fn mw_classify_mimalloc;
 mw_classifier_fn mw_classify_musl;
 mw_classifier_fn mw_classify_rtld;
+mw_classifier_fn mw_classify_partition; /* PartitionAlloc */

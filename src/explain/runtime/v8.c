@@ -20,8 +20,8 @@
 enum {
 	CHUNK = 256 << 10,
 	OILPAN_PAGE = 128 << 10,
+	TABLE_SEGMENT = 64 << 10,
 	HEADER_MAX = 64 << 10, /* area_start lies this near, guard pages included */
-	MIN_TEXT = 8 << 20,    /* nothing that contains V8 has less code */
 	BUDGET = 65536,        /* headers looked at */
 	PATIENCE = 64,         /* addresses of a region without one before giving up */
 	MAX_CHUNKS = 65536,
@@ -44,18 +44,6 @@ struct scan {
 static bool accessible(const struct mw_region *region)
 {
 	return mw_rt_is_anon(region) && (region->perms & MW_PERM_READ);
-}
-
-static bool has_big_program(const struct mw_classify *cx)
-{
-	size_t n;
-	const struct mw_region *regions =
-		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
-	for (size_t i = 0; i < n; i++)
-		if ((regions[i].perms & MW_PERM_EXEC) && regions[i].ino &&
-		    regions[i].end - regions[i].start >= MIN_TEXT)
-			return true;
-	return false;
 }
 
 /* MemoryChunk up to V8 11: size, flags, heap, area_start, area_end. */
@@ -242,6 +230,46 @@ static struct mw_err *claim_side(struct mw_classify *cx, const struct mw_region 
 			   });
 }
 
+/*
+ * The sandbox keeps pointers that leave the cage in tables: segments of 64 KiB in a
+ * reservation, and below the first of them one that is read-only.
+ */
+static bool is_table(const struct mw_region *regions, size_t n, size_t i)
+{
+	const struct mw_region *first = &regions[i], *table = first + 1,
+			       *rest = first + 2;
+	return i + 2 < n && first->end - first->start == TABLE_SEGMENT &&
+	       mw_rt_is_anon(first) &&
+	       (first->perms & (MW_PERM_READ | MW_PERM_WRITE)) == MW_PERM_READ &&
+	       table->start == first->end && mw_rt_is_heapish(table) &&
+	       !((table->end - table->start) & (TABLE_SEGMENT - 1)) &&
+	       rest->start == table->end && mw_rt_is_anon(rest) &&
+	       !(rest->perms & MW_PERM_READ);
+}
+
+static struct mw_err *find_tables(struct mw_classify *cx)
+{
+	size_t n;
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	struct mw_err *err = NULL;
+	for (size_t i = 0; i < n && !err; i++)
+		if (is_table(regions, n, i))
+			err = mw_rt_claim(
+				cx, &(struct mw_claim){
+					    .start = regions[i].start,
+					    .end = regions[i + 1].end,
+					    .class = MW_CLASS_V8_HEAP,
+					    .confidence = MW_LIKELY,
+					    .rank = MW_RANK_SHAPE,
+					    .name = "V8 pointer table",
+					    .evidence = "64 KiB segments behind a "
+							"read-only one, in a process "
+							"with a V8 cage",
+				    });
+	return err;
+}
+
 static struct mw_err *find_cages(struct mw_classify *cx)
 {
 	size_t n;
@@ -264,7 +292,7 @@ static struct mw_err *find_cages(struct mw_classify *cx)
 	}
 	for (size_t i = 0; i < n && caged && !err; i++)
 		err = claim_side(cx, &regions[i]);
-	return err;
+	return err || !caged ? err : find_tables(cx);
 }
 
 /* NormalPage and LargePage of cppgc: their heap, their space; both C++ objects. */
@@ -333,7 +361,7 @@ static struct mw_err *find_oilpan(struct mw_classify *cx)
 
 struct mw_err *mw_classify_v8(struct mw_classify *cx)
 {
-	if (!has_big_program(cx))
+	if (!mw_rt_has_big_program(cx))
 		return NULL;
 	struct mw_err *err = find_chunks(cx);
 	if (!err)
