@@ -52,13 +52,13 @@ static bool is_metadata(struct mw_classify *cx, uint64_t addr)
 }
 
 static struct mw_err *claim(struct mw_classify *cx, uint64_t start, uint64_t end,
-			    const char *name, const char *evidence)
+			    bool proved, const char *name, const char *evidence)
 {
 	return mw_rt_claim(cx, &(struct mw_claim){
 				       .start = start,
 				       .end = end,
 				       .class = MW_CLASS_HEAP_PARTITION,
-				       .confidence = MW_CERTAIN,
+				       .confidence = proved ? MW_CERTAIN : MW_LIKELY,
 				       .rank = MW_RANK_SHAPE,
 				       .name = name,
 				       .evidence = evidence,
@@ -79,14 +79,15 @@ static struct mw_err *claim_metadata(struct mw_classify *cx, unsigned *n_found)
 		    !is_metadata(cx, region->start))
 			continue;
 		++*n_found;
-		err = claim(cx, region->start, region->end, "PartitionAlloc metadata",
+		err = claim(cx, region->start, region->end, true,
+			    "PartitionAlloc metadata",
 			    "a page that names a PartitionRoot and a bucket of it");
 	}
 	return err;
 }
 
 /* Regions that begin 16 KiB into a super page, with a guard below. */
-static struct mw_err *claim_super_pages(struct mw_classify *cx)
+static struct mw_err *claim_super_pages(struct mw_classify *cx, bool proved)
 {
 	size_t n;
 	const struct mw_region *regions =
@@ -99,7 +100,7 @@ static struct mw_err *claim_super_pages(struct mw_classify *cx)
 		    (regions[i - 1].perms & (MW_PERM_READ | MW_PERM_WRITE)))
 			continue;
 		err = claim(cx, region->start - PAYLOAD,
-			    mw_rt_up(region->end, SUPER_PAGE), NULL,
+			    mw_rt_up(region->end, SUPER_PAGE), proved, NULL,
 			    "super pages of PartitionAlloc, by their layout; the "
 			    "metadata's roots were verified");
 	}
@@ -112,5 +113,6 @@ struct mw_err *mw_classify_partition(struct mw_classify *cx)
 	if (!mw_rt_has_big_program(cx))
 		return NULL;
 	struct mw_err *err = claim_metadata(cx, &n_found);
-	return err || n_found < 2 ? err : claim_super_pages(cx);
+	/* One page like that may be chance. */
+	return err || !n_found ? err : claim_super_pages(cx, n_found > 1);
 }

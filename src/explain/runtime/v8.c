@@ -234,17 +234,20 @@ static struct mw_err *claim_side(struct mw_classify *cx, const struct mw_region 
  * The sandbox keeps pointers that leave the cage in tables: segments of 64 KiB in a
  * reservation, and below the first of them one that is read-only.
  */
-static bool is_table(const struct mw_region *regions, size_t n, size_t i)
+static uint64_t table_end(const struct mw_region *regions, size_t n, size_t i)
 {
-	const struct mw_region *first = &regions[i], *table = first + 1,
-			       *rest = first + 2;
-	return i + 2 < n && first->end - first->start == TABLE_SEGMENT &&
-	       mw_rt_is_anon(first) &&
-	       (first->perms & (MW_PERM_READ | MW_PERM_WRITE)) == MW_PERM_READ &&
-	       table->start == first->end && mw_rt_is_heapish(table) &&
-	       !((table->end - table->start) & (TABLE_SEGMENT - 1)) &&
-	       rest->start == table->end && mw_rt_is_anon(rest) &&
-	       !(rest->perms & MW_PERM_READ);
+	const struct mw_region *first = &regions[i], *rest = first + 1;
+	uint64_t end = first->end;
+	if (end - first->start != TABLE_SEGMENT || !mw_rt_is_anon(first) ||
+	    (first->perms & (MW_PERM_READ | MW_PERM_WRITE)) != MW_PERM_READ)
+		return 0;
+	if (i + 1 < n && rest->start == end && mw_rt_is_heapish(rest) &&
+	    !((rest->end - rest->start) & (TABLE_SEGMENT - 1)))
+		end = (rest++)->end;
+	return rest < regions + n && rest->start == end && mw_rt_is_anon(rest) &&
+			       !(rest->perms & MW_PERM_READ)
+		       ? end
+		       : 0;
 }
 
 static struct mw_err *find_tables(struct mw_classify *cx)
@@ -253,12 +256,13 @@ static struct mw_err *find_tables(struct mw_classify *cx)
 	const struct mw_region *regions =
 		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
 	struct mw_err *err = NULL;
-	for (size_t i = 0; i < n && !err; i++)
-		if (is_table(regions, n, i))
+	for (size_t i = 0; i < n && !err; i++) {
+		uint64_t end = table_end(regions, n, i);
+		if (end)
 			err = mw_rt_claim(
 				cx, &(struct mw_claim){
 					    .start = regions[i].start,
-					    .end = regions[i + 1].end,
+					    .end = end,
 					    .class = MW_CLASS_V8_HEAP,
 					    .confidence = MW_LIKELY,
 					    .rank = MW_RANK_SHAPE,
@@ -267,6 +271,7 @@ static struct mw_err *find_tables(struct mw_classify *cx)
 							"read-only one, in a process "
 							"with a V8 cage",
 				    });
+	}
 	return err;
 }
 
