@@ -54,6 +54,10 @@ char *mw_text_value(char *at, const struct mw_out_opts *opts, enum mw_type type,
 		    struct mw_cell cell, size_t *width)
 {
 	char *start = at;
+	if (cell.null && type == MW_TYPE_BAR) {
+		*width = 0;
+		return at;
+	}
 	if (cell.null) {
 		*width = 1;
 		return put(at, opts->utf8 ? "–" : "-");
