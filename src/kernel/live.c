@@ -112,6 +112,16 @@ static struct mw_err *read_machine(struct mw_live *live,
 	return errnum ? mw_err_sys(errnum, name) : NULL;
 }
 
+/* What a failure means that the kernel reports in an odd way. */
+static int text_errnum(pid_t tid, enum mw_file file, int errnum)
+{
+	if (tid && errnum == ESRCH) /* the thread ended, not the process */
+		return ENOENT;
+	if (file == MW_FILE_MOUNTINFO && errnum == EINVAL) /* a zombie has no namespace */
+		return ESRCH;
+	return errnum;
+}
+
 static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 				     enum mw_file file, struct mw_buf *out)
 {
@@ -132,7 +142,7 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 		snprintf(name, sizeof(name), "task/%d/%s", (int)tid, place->path);
 	else
 		snprintf(name, sizeof(name), "%s", place->path);
-	int errnum = slurp_at(proc->dir, name, out);
+	int errnum = text_errnum(tid, file, slurp_at(proc->dir, name, out));
 	if (errnum)
 		err = mw_live_fail(live, proc, name, errnum);
 	mw_live_drop(live, proc);

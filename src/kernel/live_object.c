@@ -10,10 +10,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+/* Where a read may reach a device or change something, regular file or not. */
+static bool is_kernel_fs(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return true;
+	return fs.f_type == SYSFS_MAGIC || fs.f_type == PROC_SUPER_MAGIC ||
+	       fs.f_type == DEBUGFS_MAGIC || fs.f_type == TRACEFS_MAGIC;
+}
 
 /*
  * The inode number decides. The device is not compared: btrfs and overlayfs report
@@ -23,7 +36,8 @@ static bool is_object(int fd, const struct mw_object *obj)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == obj->ino;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == obj->ino &&
+	       !is_kernel_fs(fd);
 }
 
 /*

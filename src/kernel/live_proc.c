@@ -169,7 +169,9 @@ struct mw_err *mw_live_mem(struct mw_live *live, struct mw_live_proc *proc, int 
 /* "stat" is there for as long as the process is, for every user. */
 bool mw_live_there(struct mw_live *live, struct mw_live_proc *proc)
 {
-	if (faccessat(proc->dir, "stat", F_OK, 0) == 0)
+	/* A refusal (hidepid=1) is an answer too. */
+	if (faccessat(proc->dir, "stat", F_OK, 0) == 0 ||
+	    (errno != ENOENT && errno != ESRCH))
 		return true;
 	pthread_mutex_lock(&live->lock);
 	proc->gone = true;
@@ -207,6 +209,12 @@ struct mw_err *mw_live_fail(struct mw_live *live, struct mw_live_proc *proc,
 					  "%s: process %d has no memory of its own (a "
 					  "kernel thread, or a zombie)",
 					  what, (int)proc->pid);
+		if (strcmp(name, "exe") == 0)
+			return mw_err_new(
+				MW_ERR_NOTFOUND, errnum, what,
+				"process %d has no executable (a kernel thread, "
+				"or a zombie)",
+				(int)proc->pid);
 		return mw_err_sys(errnum, what);
 	case EACCES:
 	case EPERM:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The upper half is the holder, a child process: between fork() and _exit() it calls
- * only what is async-signal-safe, for its parent may have had threads. The lower half
- * is memwhy's side. They talk over a socket pair: the holder reports once when the
+ * nothing that allocates or takes a lock, for its parent may have had threads. The lower
+ * half is memwhy's side. They talk over a socket pair: the holder reports once when the
  * target stands still and once when it runs again; a byte, or memwhy's end closing,
  * releases it.
  */
@@ -47,8 +47,9 @@ struct tids {
 
 struct holder {
 	pid_t parent;
-	int task; /* the target's /proc/PID/task */
-	int sock, sigs;
+	int task;       /* the target's /proc/PID/task */
+	int sock, peer; /* our end, and memwhy's, which we must not keep open */
+	int sigs;
 	unsigned max_ms;
 	uint64_t since_ns;
 	struct tids *tids;
@@ -229,7 +230,10 @@ static void release_all(struct holder *h)
 	}
 }
 
-/* All but two descriptors: they may be pipes whose other end waits for an end of file. */
+/*
+ * All but two descriptors (Linux 5.9; before, they stay): they may be pipes whose
+ * reader waits for an end of file.
+ */
 static void close_others(int a, int b)
 {
 	unsigned lo = (unsigned)(a < b ? a : b), hi = (unsigned)(a < b ? b : a);
@@ -255,6 +259,7 @@ static void settle(struct holder *h)
 	if (getppid() != h->parent)
 		_exit(1);
 	setsid();
+	close(h->peer);
 	close_others(h->sock, h->task);
 	sigaction(SIGCHLD, &dfl, NULL);
 	sigemptyset(&chld);
@@ -325,6 +330,7 @@ static int start_holder(int task, unsigned max_ms, struct mw_stop *stop)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return errno;
+	h.peer = pair[0];
 	h.sock = pair[1];
 	h.tids = mmap(NULL, sizeof(*h.tids), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -218,6 +218,12 @@ static void test_zombie(void **state)
 			 MW_ERR_NOTFOUND);
 	assert_int_equal(code_of(mw_source_read_exe(src, target.pid, &buf)),
 			 MW_ERR_NOTFOUND);
+	assert_int_equal(
+		code_of(mw_source_read_text(src, target.pid, 0, MW_FILE_MOUNTINFO, &buf)),
+		MW_ERR_NOTFOUND);
+	assert_int_equal(code_of(mw_source_read_text(src, target.pid, INT32_MAX,
+						     MW_FILE_COMM, &buf)),
+			 MW_ERR_NOTFOUND);
 	assert_int_not_equal(
 		code_of(mw_source_read_pagemap(src, target.pid, PAGE, 1, &word)), 0);
 	assert_int_equal(code_of(mw_source_stop(src, target.pid, 100)), MW_ERR_GONE);

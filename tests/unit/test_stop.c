@@ -74,6 +74,17 @@ static void body_threads(struct shared *shared)
 	shared->ready = 1;
 }
 
+/* The first thread has ended; it stays as a zombie for as long as the others live. */
+static void body_leaderless(struct shared *shared)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, count_for_ever, shared) != 0)
+		_exit(1);
+	shared->ready = 1;
+	pthread_exit(NULL);
+}
+
 static bool stands(const struct target *target)
 {
 	uint64_t before = target->shared->count;
@@ -277,6 +288,22 @@ static void test_was_stopped(void **state)
 	assert_true(moves(&target));
 }
 
+static void test_leaderless(void **state)
+{
+	(void)state;
+	auto_target target = target_start(body_leaderless);
+	mw_auto_source src = open_live();
+	uint64_t held_ns;
+	bool cut = true;
+
+	assert_true(becomes(src, target.pid, 'Z'));
+	stop_or_skip(src, target.pid, 10000);
+	assert_true(stands(&target));
+	expect_ok(mw_source_resume(src, &held_ns, &cut));
+	assert_false(cut);
+	assert_true(moves(&target));
+}
+
 static void test_other_tracer(void **state)
 {
 	(void)state;
@@ -386,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_memwhy_killed),
 		cmocka_unit_test(test_holder_killed),
 		cmocka_unit_test(test_was_stopped),
+		cmocka_unit_test(test_leaderless),
 		cmocka_unit_test(test_other_tracer),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_callers_signals),
