@@ -63,6 +63,7 @@ mw_classifier_fn mw_classify_elf;        /* objects and their parts; fills seen 
 mw_classifier_fn mw_classify_threads;    /* stacks, TLS, guards */
 mw_classifier_fn mw_classify_stack;      /* main stack, arguments, environment */
 mw_classifier_fn mw_classify_glibc;      /* brk heap, arenas, mmapped blocks */
+mw_classifier_fn mw_classify_memfd;      /* code in memfds */
 mw_classifier_fn mw_classify_allocators; /* jemalloc, tcmalloc, mimalloc, musl */
 mw_classifier_fn mw_classify_jvm;
 mw_classifier_fn mw_classify_v8;

@@ -49,15 +49,9 @@ struct mw_classify {
 
 /* Later ones may rely on what earlier ones found out (struct mw_seen). */
 static mw_classifier_fn *const classifiers[] = {
-	mw_classify_elf,
-	mw_classify_threads,
-	mw_classify_stack,
-	mw_classify_glibc,
-	mw_classify_allocators,
-	mw_classify_jvm,
-	mw_classify_v8,
-	mw_classify_go,
-	mw_classify_python,
+	mw_classify_elf,   mw_classify_threads,    mw_classify_stack, mw_classify_glibc,
+	mw_classify_memfd, mw_classify_allocators, mw_classify_jvm,   mw_classify_v8,
+	mw_classify_go,    mw_classify_python,
 };
 
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx)
@@ -273,7 +267,8 @@ static void ground_guard(const struct mw_classify *cx, size_t i, struct mw_claim
 	const struct mw_region *regions = mw_snapshot_regions(cx->snap, &n);
 	const struct mw_region *region = &regions[i];
 	unsigned rw = MW_PERM_READ | MW_PERM_WRITE;
-	if (ground->class != MW_CLASS_RESERVED ||
+	if ((region->perms & (rw | MW_PERM_EXEC)) || (region->perms & MW_PERM_SHARED) ||
+	    (ground->class != MW_CLASS_RESERVED && ground->class != MW_CLASS_UNKNOWN) ||
 	    region->end - region->start > MAX_GUARD_PAGES * cx->page_size)
 		return;
 	bool above = i + 1 < n && regions[i + 1].start == region->end &&

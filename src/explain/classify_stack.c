@@ -61,19 +61,24 @@ static struct mw_err *claim_main(struct mw_classify *cx)
 	return mw_claim(cx, &claim);
 }
 
-/* Private, writable, no name, small, and nothing accessible right below or above. */
-static bool has_shape(const struct mw_region *regions, size_t n, size_t i)
+/* Private, writable, no name, small, and inaccessible pages right below. */
+static bool has_shape(const struct mw_region *regions, size_t i)
 {
 	const struct mw_region *region = &regions[i];
 	uint64_t len = region->end - region->start;
-	if (region->name[0] || region->perms != rw || len < MIN_SIGNAL_STACK ||
-	    len > MAX_SIGNAL_STACK || !i)
+	if (!i || region->name[0] || region->perms != rw || len < MIN_SIGNAL_STACK ||
+	    len > MAX_SIGNAL_STACK)
 		return false;
-	const struct mw_region *below = &regions[i - 1];
+	const struct mw_region *below = region - 1;
 	return below->end == region->start && !(below->perms & any) && !below->name[0] &&
-	       below->end - below->start <= MAX_SIGNAL_STACK &&
-	       (i + 1 == n || regions[i + 1].start != region->end ||
-		(regions[i + 1].perms & any));
+	       below->end - below->start <= MAX_SIGNAL_STACK;
+}
+
+/* A buffer between two guards may be anything; a stack needs none above. */
+static bool is_open_above(const struct mw_region *regions, size_t n, size_t i)
+{
+	return i + 1 == n || regions[i + 1].start != regions[i].end ||
+	       (regions[i + 1].perms & any);
 }
 
 static bool in_thread_block(const struct mw_snapshot *snap, uint64_t addr)
@@ -109,18 +114,6 @@ static bool stack_pointer(const struct mw_snapshot *snap, pid_t tid, uint64_t *r
 	return mw_take_hex(&sp, last, ret);
 }
 
-static pid_t thread_on(const struct mw_snapshot *snap, const struct mw_region *region)
-{
-	size_t n;
-	uint64_t sp;
-	const struct mw_thread *threads = mw_snapshot_threads(snap, &n);
-	for (size_t i = 0; i < n && i < MAX_ASKED; i++)
-		if (stack_pointer(snap, threads[i].tid, &sp) && sp >= region->start &&
-		    sp < region->end)
-			return threads[i].tid;
-	return 0;
-}
-
 static struct mw_err *claim_signal(struct mw_classify *cx, const struct mw_region *region,
 				   pid_t tid)
 {
@@ -131,8 +124,7 @@ static struct mw_err *claim_signal(struct mw_classify *cx, const struct mw_regio
 		.confidence = tid ? MW_LIKELY : MW_GUESS,
 		.rank = MW_RANK_SHAPE,
 		.name = "",
-		.evidence = tid ? "a blocked thread's stack pointer is here, and a guard "
-				  "below"
+		.evidence = tid ? "a thread's stack pointer is here, and a guard below"
 				: "small, writable, guarded below: the shape of a "
 				  "signal stack",
 		.tid = tid,
@@ -148,32 +140,48 @@ static struct mw_err *claim_signal(struct mw_classify *cx, const struct mw_regio
 	return mw_claim(cx, &claim);
 }
 
-static size_t count_shapes(const struct mw_snapshot *snap)
+/* Threads blocked on a stack that is neither their own nor the process's. */
+static struct mw_err *claim_in_use(struct mw_classify *cx)
 {
-	size_t n, n_found = 0;
-	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
-	for (size_t i = 1; i < n; i++)
-		n_found += has_shape(regions, n, i);
-	return n_found;
+	size_t n, n_regions;
+	uint64_t sp;
+	const struct mw_snapshot *snap = mw_classify_snapshot(cx);
+	const struct mw_region *regions = mw_snapshot_regions(snap, &n_regions);
+	const struct mw_thread *threads = mw_snapshot_threads(snap, &n);
+	for (size_t i = 0; i < n && i < MAX_ASKED; i++) {
+		if (!stack_pointer(snap, threads[i].tid, &sp))
+			continue;
+		const struct mw_region *region = mw_snapshot_find(snap, sp);
+		if (!region || !has_shape(regions, (size_t)(region - regions)) ||
+		    in_thread_block(snap, sp))
+			continue;
+		struct mw_err *err = claim_signal(cx, region, threads[i].tid);
+		if (err)
+			return err;
+	}
+	return NULL;
 }
 
 struct mw_err *mw_classify_stack(struct mw_classify *cx)
 {
-	size_t n, n_threads, n_found = 0;
+	size_t n, n_threads, n_shapes = 0, n_open = 0;
 	const struct mw_snapshot *snap = mw_classify_snapshot(cx);
 	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
 	struct mw_err *err = claim_main(cx);
 	(void)mw_snapshot_threads(snap, &n_threads);
+	for (size_t i = 1; i < n; i++) {
+		bool fits = has_shape(regions, i);
+		n_shapes += fits;
+		n_open += fits && is_open_above(regions, n, i);
+	}
 	/* A thread has one at most: where there are more, the shape means something else.
 	 */
-	if (err || count_shapes(snap) > 2 * n_threads)
-		return err;
-	for (size_t i = 1; i < n && !err; i++) {
-		if (!has_shape(regions, n, i) || in_thread_block(snap, regions[i].start))
-			continue;
-		/* Asking every thread for its stack pointer pays only for a few. */
-		pid_t tid = n_found++ < MAX_ASKED_FOR ? thread_on(snap, &regions[i]) : 0;
-		err = claim_signal(cx, &regions[i], tid);
-	}
+	for (size_t i = 1; i < n && !err && n_open && n_open <= 2 * n_threads; i++)
+		if (has_shape(regions, i) && is_open_above(regions, n, i) &&
+		    !in_thread_block(snap, regions[i].start))
+			err = claim_signal(cx, &regions[i], 0);
+	/* Goroutines have their stacks in the heap: nothing is to be learned there. */
+	if (!err && n_shapes && !mw_classify_seen(cx)->go)
+		err = claim_in_use(cx);
 	return err;
 }

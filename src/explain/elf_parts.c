@@ -138,19 +138,51 @@ static struct mw_err *claim_relro(struct mw_elf_scan *scan, struct mw_elf_object
 	return claim_piece(scan, object, &piece);
 }
 
+/*
+ * Where bss begins, in whole pages. The file's last page often holds both data and bss:
+ * it counts for the one that fills more of it.
+ */
+static uint64_t bss_start(const struct mw_elf_scan *scan,
+			  const struct mw_elf_segment *load, uint64_t bias)
+{
+	uint64_t file_end = load->vaddr + bias + load->file_len;
+	uint64_t mem_end = load->vaddr + bias + load->mem_len;
+	uint64_t page = file_end & ~scan->mask;
+	uint64_t data_len = file_end - max_u64(page, load->vaddr + bias);
+	uint64_t bss_len = min_u64(page + scan->mask + 1, mem_end) - file_end;
+	if (mem_end <= file_end || data_len > bss_len)
+		return (file_end + scan->mask) & ~scan->mask;
+	return page;
+}
+
+/* What lies beyond the file's part of a PT_LOAD, the last page of the file included. */
+static struct mw_err *claim_bss(struct mw_elf_scan *scan, struct mw_elf_object *object,
+				const struct mw_elf_segment *load, uint64_t bias,
+				const struct mw_region *region)
+{
+	uint64_t end = load->vaddr + bias + load->mem_len + scan->mask;
+	if (!(load->flags & PF_W) || load->mem_len <= load->file_len)
+		return NULL;
+	struct piece bss = {
+		.start = max_u64(region->start, bss_start(scan, load, bias)),
+		.end = min_u64(region->end, end & ~scan->mask),
+		.part = PART_BSS,
+		.confidence = MW_CERTAIN,
+		.evidence = "beyond the file's part of a PT_LOAD: zeroed at start",
+	};
+	return claim_piece(scan, object, &bss);
+}
+
 /* One PT_LOAD of one instance, where it meets one region. */
 static struct mw_err *claim_overlap(struct mw_elf_scan *scan,
 				    struct mw_elf_object *object, size_t i, uint64_t bias,
 				    const struct mw_region *region)
 {
 	const struct mw_elf_segment *load = &object->loads[i];
-	uint64_t file_end =
-		(load->vaddr + bias + load->file_len + scan->mask) & ~scan->mask;
-	uint64_t mem_end =
-		(load->vaddr + bias + load->mem_len + scan->mask) & ~scan->mask;
+	uint64_t file_end = load->vaddr + bias + load->file_len + scan->mask;
 	struct piece piece = {
 		.start = max_u64(region->start, (load->vaddr + bias) & ~scan->mask),
-		.end = min_u64(region->end, file_end),
+		.end = min_u64(region->end, file_end & ~scan->mask),
 		.part = PART_RODATA,
 		.confidence = MW_CERTAIN,
 		.evidence = load_evidence(scan, object, i, bias),
@@ -175,12 +207,7 @@ static struct mw_err *claim_overlap(struct mw_elf_scan *scan,
 		err = claim_piece(scan, object, &piece);
 	if (!err && piece.part == PART_TEXT && object->mixed_text)
 		err = claim_mixed_text(scan, object, &piece, bias);
-	if (err || !anonymous || mem_end <= file_end)
-		return err;
-	struct piece bss = { max_u64(region->start, file_end),
-			     min_u64(region->end, mem_end), PART_BSS, MW_CERTAIN,
-			     "beyond the file's part of a PT_LOAD: zeroed at start" };
-	return claim_piece(scan, object, &bss);
+	return err ? err : claim_bss(scan, object, load, bias, region);
 }
 
 static struct mw_err *claim_instance(struct mw_elf_scan *scan,
