@@ -1,29 +1,64 @@
 // SPDX-License-Identifier: MIT
-/* memwhy map PID: the address space, low to high. */
+/* memwhy map PID: the address space, low to high; once, compared, or again and again. */
+#include "base/buf.h"
 #include "base/num.h"
 #include "base/vec.h"
 #include "cli/cmd.h"
-#include "view/map.h"
+#include "view/diff.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 static const enum mw_opt_id opts[] = {
-	MW_OPT_ALL,      MW_OPT_SUMMARY, MW_OPT_AT,      MW_OPT_PAGES,
-	MW_OPT_SORT,     MW_OPT_CLASS,   MW_OPT_LARGEST, MW_OPT_STOP,
-	MW_OPT_MAX_STOP, MW_OPT_ENGINE,  MW_OPT_JOBS,    MW_OPT_END,
+	MW_OPT_ALL,     MW_OPT_SUMMARY,  MW_OPT_AT,     MW_OPT_PAGES,       MW_OPT_SORT,
+	MW_OPT_CLASS,   MW_OPT_DIFF,     MW_OPT_WATCH,  MW_OPT_COUNT_TIMES, MW_OPT_STOP,
+	MW_OPT_LARGEST, MW_OPT_MAX_STOP, MW_OPT_ENGINE, MW_OPT_JOBS,        MW_OPT_END,
 };
+
+/* The largest earlier answer that is read: 60,000 regions take some 20 MiB. */
+#define MAX_EARLIER (UINT64_C(1) << 30)
+
+/* One look at the target, classified and laid out as rows. */
+struct look {
+	struct mw_snapshot *snap;
+	struct mw_layout *layout;
+	struct mw_arena arena;
+	struct mw_map_rows rows;
+	struct mw_stopped stopped;
+};
+
+static void look_deinit(struct look *look)
+{
+	mw_vec_deinit(&look->rows);
+	mw_arena_deinit(&look->arena);
+	mw_layout_free(look->layout);
+	mw_snapshot_free(look->snap);
+	*look = (struct look){ 0 };
+}
 
 static struct mw_err *read_opts(const struct mw_cli *cli, struct mw_map_opts *ret)
 {
 	const char *sort = cli->opts.value[MW_OPT_SORT];
 	*ret = (struct mw_map_opts){
-		.all = mw_opt_set(&cli->opts, MW_OPT_ALL),
+		.all = mw_opt_set(&cli->opts, MW_OPT_ALL) ||
+		       mw_opt_set(&cli->opts, MW_OPT_AT) ||
+		       mw_opt_set(&cli->opts, MW_OPT_DIFF) ||
+		       cli->out_opts.format != MW_FORMAT_TEXT,
 		.summary = mw_opt_set(&cli->opts, MW_OPT_SUMMARY),
 		.class = cli->opts.value[MW_OPT_CLASS],
 	};
 	if (sort && !mw_map_sort_from_name(sort, &ret->sort))
 		return mw_err_new(MW_ERR_USAGE, 0, sort, "--sort: no column %s; %s", sort,
 				  mw_opt_get(MW_OPT_SORT)->help);
+	if (mw_opt_set(&cli->opts, MW_OPT_WATCH) &&
+	    cli->out_opts.format == MW_FORMAT_JSON)
+		return mw_err_new(MW_ERR_USAGE, 0, "--json",
+				  "--watch makes a stream: use --ndjson or --csv");
 	return NULL;
 }
 
@@ -35,6 +70,80 @@ static unsigned wants(const struct mw_cli *cli, const struct mw_map_opts *map)
 {
 	bool people = cli->out_opts.format == MW_FORMAT_TEXT && map->sort != MW_SORT_PSS;
 	return MW_WANT_THREADS | (people ? MW_WANT_FRAMES : MW_WANT_PSS);
+}
+
+static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
+				const struct mw_map_opts *map, struct look *ret)
+{
+	struct mw_err *err = mw_cli_snapshot(cli, pid, wants(cli, map), &ret->snap);
+	if (!err)
+		err = mw_classify(ret->snap, &ret->layout);
+	if (!err)
+		err = mw_cli_release(cli, &ret->stopped);
+	if (!err)
+		err = mw_map_rows_make(ret->snap, ret->layout, map, &ret->arena,
+				       &ret->rows);
+	if (!err && !(mw_snapshot_totals(ret->snap)->sum.have & MW_HAVE_RSS) &&
+	    mw_snapshot_process(ret->snap)->vm_size != UINT64_MAX)
+		cli->status = MW_EXIT_LIMITED;
+	return err;
+}
+
+static struct mw_err *read_file(const char *path, struct mw_buf *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct mw_err *err = fd < 0 ? mw_err_sys(errno, path) : NULL;
+	ssize_t got = 1;
+	while (!err && got > 0) {
+		if (ret->len > MAX_EARLIER || !mw_buf_reserve(ret, 1 << 16)) {
+			err = mw_err_nomem();
+			break;
+		}
+		got = read(fd, ret->data + ret->len, 1 << 16);
+		if (got < 0)
+			err = mw_err_sys(errno, path);
+		else
+			ret->len += (size_t)got;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (err && err->code == MW_ERR_NOTFOUND)
+		err->code = MW_ERR_USAGE;
+	return err;
+}
+
+/* The rows of a recorded tree: of the same pid if it is in there, else of its largest. */
+static struct mw_err *look_at_tree(struct mw_cli *cli, const char *dir, pid_t pid,
+				   const struct mw_map_opts *map, struct look *ret,
+				   struct mw_source **src)
+{
+	struct mw_cli earlier = { .opts = cli->opts, .out_opts = cli->out_opts };
+	earlier.opts.value[MW_OPT_ROOT] = dir;
+	earlier.opts.value[MW_OPT_STOP] = NULL;
+	struct mw_err *err = mw_source_open_tree(dir, src);
+	earlier.src = *src;
+	if (!err)
+		err = take_look(&earlier, pid, map, ret);
+	if (!err || err->code != MW_ERR_NOTFOUND)
+		return err;
+	mw_err_free(err);
+	look_deinit(ret);
+	err = mw_cli_target(&earlier, &pid);
+	return err ? err : take_look(&earlier, pid, map, ret);
+}
+
+static struct mw_err *load_earlier(struct mw_cli *cli, const char *path, pid_t pid,
+				   const struct mw_map_opts *map, struct look *ret,
+				   struct mw_source **src)
+{
+	struct stat st;
+	mw_auto_buf text = { 0 };
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return look_at_tree(cli, path, pid, map, ret, src);
+	struct mw_err *err = read_file(path, &text);
+	if (err)
+		return err;
+	return mw_map_rows_load(mw_buf_str(&text), text.len, &ret->arena, &ret->rows);
 }
 
 static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,
@@ -51,13 +160,9 @@ static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,
 	return mw_view_at(out, answer, addr);
 }
 
-static struct mw_err *show(struct mw_cli *cli, const struct mw_map_answer *answer)
+/* Ends the document whatever happened; the first error counts. */
+static struct mw_err *finish(struct mw_out *out, struct mw_err *err)
 {
-	struct mw_out *out;
-	struct mw_err *err = mw_cli_out(cli, &out);
-	if (err)
-		return err;
-	err = view(cli, out, answer);
 	struct mw_err *write_err = mw_out_finish(out);
 	if (!err)
 		return write_err;
@@ -65,36 +170,93 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_map_answer *answe
 	return err;
 }
 
+static struct mw_err *show(struct mw_cli *cli, const struct look *look,
+			   const struct mw_map_opts *map,
+			   const struct mw_map_rows *before)
+{
+	struct mw_map_answer answer = {
+		.snap = look->snap,
+		.layout = look->layout,
+		.rows = &look->rows,
+		.opts = map,
+		.stop = { look->stopped.asked, look->stopped.held_ns, look->stopped.cut },
+		.before = before,
+	};
+	struct mw_out *out;
+	struct mw_err *err = mw_cli_out(cli, &out);
+	return err ? err : finish(out, view(cli, out, &answer));
+}
+
+static struct mw_err *run_diff(struct mw_cli *cli, pid_t pid,
+			       const struct mw_map_opts *map)
+{
+	struct look before = { 0 }, after = { 0 };
+	mw_auto_source src = NULL;
+	struct mw_out *out;
+	struct mw_err *err =
+		load_earlier(cli, cli->opts.value[MW_OPT_DIFF], pid, map, &before, &src);
+	if (!err)
+		err = take_look(cli, pid, map, &after);
+	if (!err)
+		err = mw_cli_out(cli, &out);
+	if (!err)
+		err = finish(out, mw_view_diff(out, mw_snapshot_process(after.snap),
+					       &before.rows, &after.rows));
+	look_deinit(&before);
+	look_deinit(&after);
+	return err;
+}
+
 static struct mw_err *run_once(struct mw_cli *cli, pid_t pid,
 			       const struct mw_map_opts *map)
 {
-	mw_auto_snapshot snap = NULL;
-	mw_auto_layout layout = NULL;
-	struct mw_arena arena = { 0 };
-	struct mw_map_rows rows = { 0 };
-	struct mw_stopped stopped;
-	struct mw_err *err = mw_cli_snapshot(cli, pid, wants(cli, map), &snap);
+	struct look look = { 0 };
+	struct mw_err *err = take_look(cli, pid, map, &look);
 	if (!err)
-		err = mw_classify(snap, &layout);
+		err = show(cli, &look, map, NULL);
+	look_deinit(&look);
+	return err;
+}
+
+/* Rows to compare the next look with: the same ones, by address. */
+static struct mw_err *keep_rows(struct look *look, const struct mw_map_opts *map)
+{
+	struct mw_map_opts by_address = *map;
+	by_address.sort = MW_SORT_ADDRESS;
+	if (map->sort == MW_SORT_ADDRESS)
+		return NULL;
+	look->rows.n = 0;
+	return mw_map_rows_make(look->snap, look->layout, &by_address, &look->arena,
+				&look->rows);
+}
+
+static struct mw_err *run_watch(struct mw_cli *cli, pid_t pid,
+				const struct mw_map_opts *map)
+{
+	struct look looks[2] = { 0 };
+	uint64_t seconds = 2, times = 0, done = 0;
+	struct mw_err *err =
+		mw_opt_number(&cli->opts, MW_OPT_WATCH, 1, 86400, 2, &seconds);
 	if (!err)
-		err = mw_cli_release(cli, &stopped);
-	if (!err)
-		err = mw_map_rows_make(snap, layout, map, &arena, &rows);
-	if (!err) {
-		struct mw_map_answer answer = {
-			.snap = snap,
-			.layout = layout,
-			.rows = &rows,
-			.opts = map,
-			.stop = { stopped.asked, stopped.held_ns, stopped.cut },
-		};
-		if (!(mw_snapshot_totals(snap)->sum.have & MW_HAVE_RSS) &&
-		    mw_snapshot_process(snap)->vm_size != UINT64_MAX)
-			cli->status = MW_EXIT_LIMITED;
-		err = show(cli, &answer);
+		err = mw_opt_number(&cli->opts, MW_OPT_COUNT_TIMES, 1, UINT64_MAX, 0,
+				    &times);
+	bool clear = cli->out_opts.format == MW_FORMAT_TEXT && isatty(STDOUT_FILENO);
+	while (!err) {
+		struct look *now = &looks[done % 2], *last = &looks[(done + 1) % 2];
+		look_deinit(now);
+		err = take_look(cli, pid, map, now);
+		if (!err && clear)
+			fputs("\033[H\033[2J", stdout);
+		if (!err)
+			err = show(cli, now, map, &last->rows);
+		if (!err)
+			err = keep_rows(now, map);
+		if (err || ++done == times)
+			break;
+		nanosleep(&(struct timespec){ .tv_sec = (time_t)seconds }, NULL);
 	}
-	mw_vec_deinit(&rows);
-	mw_arena_deinit(&arena);
+	look_deinit(&looks[0]);
+	look_deinit(&looks[1]);
 	return err;
 }
 
@@ -105,7 +267,13 @@ static struct mw_err *run(struct mw_cli *cli)
 	struct mw_err *err = read_opts(cli, &map);
 	if (!err)
 		err = mw_cli_target(cli, &pid);
-	return err ? err : run_once(cli, pid, &map);
+	if (err)
+		return err;
+	if (mw_opt_set(&cli->opts, MW_OPT_DIFF))
+		return run_diff(cli, pid, &map);
+	if (mw_opt_set(&cli->opts, MW_OPT_WATCH))
+		return run_watch(cli, pid, &map);
+	return run_once(cli, pid, &map);
 }
 
 const struct mw_cmd mw_cmd_map = {

@@ -18,6 +18,7 @@
 static const struct mw_cmd *const commands[] = {
 	&mw_cmd_why,
 	&mw_cmd_map,
+	&mw_cmd_capture,
 
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -114,7 +115,7 @@ static int exit_status(enum mw_errc code)
 static struct mw_err *open_source(struct mw_cli *cli)
 {
 	const char *root = cli->opts.value[MW_OPT_ROOT];
-	return root ? mw_err_new(MW_ERR_UNSUPPORTED, 0, root, "no trees")
+	return root ? mw_source_open_tree(root, &cli->src)
 		    : mw_source_open_live(&cli->src);
 }
 

@@ -17,10 +17,10 @@ static bool any_swap(const struct mw_map_rows *rows)
 	return false;
 }
 
-enum { N_COLS = 14 };
+enum { N_COLS = 15 };
 
 /* The one list of columns of rows; which of them people see differs. */
-static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap)
+static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap, bool watch)
 {
 	unsigned rows_only = summary ? MW_COL_NO_TEXT : 0;
 	const struct mw_col all[N_COLS] = {
@@ -39,13 +39,29 @@ static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap)
 		{ "name", "name", MW_TYPE_TEXT, rows_only | MW_COL_TRUNC, 0 },
 		{ "confidence", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 8 },
 		{ "evidence", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
+		{ "rss_delta", "change", MW_TYPE_DELTA,
+		  watch ? 0 : MW_COL_NO_TEXT | MW_COL_NO_DATA, 9 },
 	};
 	memcpy(cols, all, sizeof(all));
 }
 
-static void emit_row(struct mw_out *out, const struct mw_map_row *row,
-		     enum mw_emphasis emphasis)
+/* A row that is new counts from nothing. */
+static struct mw_cell delta_cell(const struct mw_map_row *row,
+				 const struct mw_map_rows *before)
 {
+	if (!before || !before->n || !(row->counts.have & MW_HAVE_RSS))
+		return mw_cell_null();
+	const struct mw_map_row *old = mw_map_row_at(before, row->start);
+	return mw_cell_i((int64_t)(row->counts.rss - (old ? old->counts.rss : 0)));
+}
+
+static void emit_row(struct mw_out *out, const struct mw_map_row *row,
+		     const struct mw_map_rows *before)
+{
+	struct mw_cell delta = delta_cell(row, before);
+	enum mw_emphasis emphasis = !delta.null && delta.i ? MW_CHANGED
+				    : row->counts.rss      ? MW_PLAIN
+							   : MW_FAINT;
 	const struct mw_counts *c = &row->counts;
 	bool uss = c->have & MW_HAVE_USS;
 	struct mw_cell cells[N_COLS] = {
@@ -63,6 +79,7 @@ static void emit_row(struct mw_out *out, const struct mw_map_row *row,
 		mw_cell_s(row->name),
 		mw_cell_s(row->confidence),
 		mw_cell_s(row->evidence),
+		delta,
 	};
 	mw_out_row(out, cells, emphasis);
 }
@@ -82,6 +99,7 @@ static void emit_hole(struct mw_out *out, uint64_t start, uint64_t end)
 		cells[i] = mw_cell_s("");
 	for (unsigned i = 5; i <= 9; i++)
 		cells[i] = mw_cell_null();
+	cells[N_COLS - 1] = mw_cell_null();
 	mw_out_row(out, cells, MW_FAINT);
 }
 
@@ -96,7 +114,7 @@ void mw_view_map_rows(struct mw_out *out, const struct mw_map_answer *answer)
 {
 	const struct mw_map_rows *rows = answer->rows;
 	struct mw_col cols[N_COLS];
-	make_columns(cols, answer->opts->summary, any_swap(rows));
+	make_columns(cols, answer->opts->summary, any_swap(rows), answer->before != NULL);
 	struct mw_table table = { .key = "regions",
 				  .title = "",
 				  .cols = cols,
@@ -110,7 +128,7 @@ void mw_view_map_rows(struct mw_out *out, const struct mw_map_answer *answer)
 		if (holes && i && row->start > rows->items[i - 1].end &&
 		    row->end <= USER_END)
 			emit_hole(out, rows->items[i - 1].end, row->start);
-		emit_row(out, row, row->counts.rss ? MW_PLAIN : MW_FAINT);
+		emit_row(out, row, answer->before);
 	}
 	mw_out_table_end(out);
 }

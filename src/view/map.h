@@ -63,6 +63,8 @@ struct mw_map_answer {
 	const struct mw_map_rows *rows;
 	const struct mw_map_opts *opts;
 	struct mw_view_stop stop;
+	const struct mw_map_rows
+		*before; /* --watch: the last time's, by address; or NULL */
 };
 
 /* The whole answer: rows, totals, limits. */
@@ -79,6 +81,9 @@ struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer
 
 /* Four letters, "rw-p". */
 const char *mw_map_perms(unsigned perms);
+
+/* The row that begins at `start`, of rows in address order; NULL: none. */
+const struct mw_map_row *mw_map_row_at(const struct mw_map_rows *rows, uint64_t start);
 
 /* The pieces an answer is made of: schema and headline; the table `regions`; the end. */
 struct mw_err *mw_view_map_head(struct mw_out *out,

@@ -213,3 +213,16 @@ struct mw_err *mw_map_rows_make(const struct mw_snapshot *snap,
 		qsort_r(ret->items, ret->n, sizeof(*ret->items), compare, &sort);
 	return NULL;
 }
+
+const struct mw_map_row *mw_map_row_at(const struct mw_map_rows *rows, uint64_t start)
+{
+	size_t lo = 0, hi = rows->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (rows->items[mid].start < start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < rows->n && rows->items[lo].start == start ? &rows->items[lo] : NULL;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * memwhy capture PID DIR: asks a live source everything the other commands may ask,
+ * through a tee that keeps the answers, and writes them as a tree.
+ */
+#include "cli/cmd.h"
+#include "explain/place.h"
+#include "view/capture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const enum mw_opt_id opts[] = { MW_OPT_MEMORY, MW_OPT_SCRUB,    MW_OPT_SYMBOLS,
+				       MW_OPT_STOP,   MW_OPT_MAX_STOP, MW_OPT_END };
+
+enum { READ_LEN = 1 << 20 };
+
+/* Whatever cannot be read is recorded as such by the tee: errors are answers too. */
+static uint64_t read_range(struct mw_source *src, pid_t pid, uint64_t start, uint64_t end,
+			   void *bytes)
+{
+	uint64_t done = 0;
+	while (start < end) {
+		size_t len = end - start < READ_LEN ? end - start : READ_LEN, got = 0;
+		struct mw_err *err = mw_source_read_memory(src, pid, start, bytes, len,
+							   MW_READ_CONTENTS, &got);
+		mw_err_free(err);
+		if (err || !got)
+			break;
+		done += got;
+		start += got;
+	}
+	return done;
+}
+
+/* Only pages that are there: reading others would make the kernel map zero pages. */
+static struct mw_err *read_contents(const struct mw_snapshot *snap, uint64_t *ret)
+{
+	size_t n;
+	struct mw_source *src = mw_snapshot_source(snap);
+	uint64_t page = mw_source_facts(src)->page_size;
+	const struct mw_page_run *runs = mw_snapshot_runs(snap, &n);
+	unsigned no = MW_PAGE_ZERO | MW_PAGE_NOT_RSS | MW_PAGE_GUARD;
+	void *bytes = malloc(READ_LEN);
+	if (!bytes)
+		return mw_err_nomem();
+	for (size_t i = 0; i < n; i++)
+		if ((runs[i].state & MW_PAGE_PRESENT) && !(runs[i].state & no))
+			*ret += read_range(src, mw_snapshot_process(snap)->pid,
+					   runs[i].start,
+					   runs[i].start + runs[i].n_pages * page, bytes);
+	free(bytes);
+	return NULL;
+}
+
+/* A look-up of any address reads an object's whole symbol table, and so records it. */
+static void read_symbols(const struct mw_snapshot *snap)
+{
+	size_t n;
+	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct mw_place place;
+		if (!regions[i].ino || !(regions[i].perms & MW_PERM_EXEC))
+			continue;
+		mw_place_find(snap, &regions[i], regions[i].start, &place);
+		mw_err_free(place.err);
+	}
+}
+
+static struct mw_err *show(struct mw_cli *cli, const struct mw_capture_answer *answer)
+{
+	struct mw_out *out;
+	struct mw_err *err = mw_cli_out(cli, &out);
+	if (err)
+		return err;
+	err = mw_view_capture(out, answer);
+	struct mw_err *write_err = mw_out_finish(out);
+	if (!err)
+		return write_err;
+	mw_err_free(write_err);
+	return err;
+}
+
+/* Everything is asked before the target runs on; writing can wait until then. */
+static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
+{
+	mw_auto_snapshot snap = NULL;
+	mw_auto_explanation ex = NULL;
+	struct mw_stopped stopped;
+	struct mw_capture_answer answer = {
+		.dir = dir, .scrubbed = mw_opt_set(&cli->opts, MW_OPT_SCRUB)
+	};
+	unsigned want = MW_WANT_PSS | MW_WANT_SMAPS | MW_WANT_ROLLUP | MW_WANT_THREADS;
+	struct mw_err *err = mw_cli_snapshot(cli, pid, want, &snap);
+	if (!err)
+		err = mw_explain(snap, &ex);
+	if (!err && mw_opt_set(&cli->opts, MW_OPT_MEMORY))
+		err = read_contents(snap, &answer.memory_bytes);
+	if (!err && mw_opt_set(&cli->opts, MW_OPT_SYMBOLS))
+		read_symbols(snap);
+	if (!err)
+		err = mw_cli_release(cli, &stopped);
+	if (!err)
+		err = mw_source_save(cli->src, dir);
+	if (err)
+		return err;
+	answer.ex = ex;
+	answer.stop =
+		(struct mw_view_stop){ stopped.asked, stopped.held_ns, stopped.cut };
+	return show(cli, &answer);
+}
+
+static struct mw_err *run(struct mw_cli *cli)
+{
+	struct mw_tee_opts tee_opts = { .memory = mw_opt_set(&cli->opts, MW_OPT_MEMORY),
+					.scrub = mw_opt_set(&cli->opts, MW_OPT_SCRUB) };
+	struct mw_source *inner = cli->src, *tee;
+	pid_t pid;
+	if (cli->n_args != 2)
+		return mw_err_new(MW_ERR_USAGE, 0, "",
+				  "capture takes a process and a directory");
+	struct mw_err *err = mw_cli_target(cli, &pid);
+	if (!err)
+		err = mw_source_open_tee(inner, &tee_opts, &tee);
+	if (err)
+		return err;
+	cli->src = tee;
+	err = record(cli, pid, cli->args[1]);
+	mw_source_close(tee);
+	cli->src = inner;
+	return err;
+}
+
+const struct mw_cmd mw_cmd_capture = {
+	.name = "capture",
+	.summary = "record what was seen of a process as a tree that --root reads",
+	.usage = "[OPTION...] PID|NAME DIR",
+	.needs = MW_NEEDS_SOURCE | MW_NEEDS_PID,
+	.opts = opts,
+	.run = run,
+};
