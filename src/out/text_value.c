@@ -39,8 +39,10 @@ static char *put_bar(char *at, uint64_t share, bool utf8, size_t *width)
 	if (share && !n)
 		n = 1;
 	*width = (n + steps - 1) / steps;
-	for (; n >= steps; n -= steps)
-		at = put(at, utf8 ? "█" : "#");
+	for (; n >= steps; n -= steps) {
+		memcpy(at, utf8 ? "█" : "#", utf8 ? 3 : 1);
+		at += utf8 ? 3 : 1;
+	}
 	if (n) {
 		static const char eighths[][4] = {
 			"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"
