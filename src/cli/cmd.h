@@ -70,3 +70,6 @@ struct mw_err *mw_cli_release(struct mw_cli *cli, struct mw_stopped *ret) MW_MUS
 
 /* A writer on standard output, as the options say. */
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret) MW_MUST_USE;
+
+/* Finishes the document whatever happened; of `err` and its own the first counts. */
+struct mw_err *mw_cli_finish(struct mw_out *out, struct mw_err *err) MW_MUST_USE;

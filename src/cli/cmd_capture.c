@@ -71,14 +71,7 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_capture_answer *a
 {
 	struct mw_out *out;
 	struct mw_err *err = mw_cli_out(cli, &out);
-	if (err)
-		return err;
-	err = mw_view_capture(out, answer);
-	struct mw_err *write_err = mw_out_finish(out);
-	if (!err)
-		return write_err;
-	mw_err_free(write_err);
-	return err;
+	return err ? err : mw_cli_finish(out, mw_view_capture(out, answer));
 }
 
 /* Everything is asked before the target runs on; writing can wait until then. */

@@ -160,16 +160,6 @@ static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,
 	return mw_view_at(out, answer, addr);
 }
 
-/* Ends the document whatever happened; the first error counts. */
-static struct mw_err *finish(struct mw_out *out, struct mw_err *err)
-{
-	struct mw_err *write_err = mw_out_finish(out);
-	if (!err)
-		return write_err;
-	mw_err_free(write_err);
-	return err;
-}
-
 static struct mw_err *show(struct mw_cli *cli, const struct look *look,
 			   const struct mw_map_opts *map,
 			   const struct mw_map_rows *before)
@@ -184,7 +174,7 @@ static struct mw_err *show(struct mw_cli *cli, const struct look *look,
 	};
 	struct mw_out *out;
 	struct mw_err *err = mw_cli_out(cli, &out);
-	return err ? err : finish(out, view(cli, out, &answer));
+	return err ? err : mw_cli_finish(out, view(cli, out, &answer));
 }
 
 static struct mw_err *run_diff(struct mw_cli *cli, pid_t pid,
@@ -200,8 +190,9 @@ static struct mw_err *run_diff(struct mw_cli *cli, pid_t pid,
 	if (!err)
 		err = mw_cli_out(cli, &out);
 	if (!err)
-		err = finish(out, mw_view_diff(out, mw_snapshot_process(after.snap),
-					       &before.rows, &after.rows));
+		err = mw_cli_finish(out,
+				    mw_view_diff(out, mw_snapshot_process(after.snap),
+						 &before.rows, &after.rows));
 	look_deinit(&before);
 	look_deinit(&after);
 	return err;

@@ -13,14 +13,10 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_explanation *ex,
 	struct mw_view_stop stop = { stopped->asked, stopped->held_ns, stopped->cut };
 	struct mw_out *out;
 	struct mw_err *err = mw_cli_out(cli, &out);
-	if (err)
-		return err;
-	err = mw_view_why(out, ex, &stop, mw_opt_set(&cli->opts, MW_OPT_VERBOSE));
-	struct mw_err *write_err = mw_out_finish(out);
-	if (!err)
-		return write_err;
-	mw_err_free(write_err);
-	return err;
+	return err ? err
+		   : mw_cli_finish(out,
+				   mw_view_why(out, ex, &stop,
+					       mw_opt_set(&cli->opts, MW_OPT_VERBOSE)));
 }
 
 /* Limited: regions were wanted and denied; a kernel thread simply has none. */

@@ -19,6 +19,7 @@ static const struct mw_cmd *const commands[] = {
 	&mw_cmd_why,
 	&mw_cmd_map,
 	&mw_cmd_capture,
+	&mw_cmd_doctor,
 
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

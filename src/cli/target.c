@@ -136,3 +136,12 @@ struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret)
 {
 	return mw_out_create(&cli->out_opts, stdout, ret);
 }
+
+struct mw_err *mw_cli_finish(struct mw_out *out, struct mw_err *err)
+{
+	struct mw_err *write_err = mw_out_finish(out);
+	if (!err)
+		return write_err;
+	mw_err_free(write_err);
+	return err;
+}
