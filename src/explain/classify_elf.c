@@ -247,8 +247,6 @@ static struct mw_err *classify_object(struct mw_elf_scan *scan,
 	err = mw_elf_claim_holes(scan, object);
 	if (!err)
 		err = mw_elf_claim_object(scan, object);
-	if (!err && object->role == ROLE_LOADER)
-		err = mw_elf_claim_loader_heap(scan, object);
 	mw_elf_free(object->elf);
 	return err;
 }

@@ -58,10 +58,3 @@ struct mw_err *mw_elf_claim_by_perms(struct mw_elf_scan *scan,
 /* The inaccessible mappings between two segments of an object. NOMEM only. */
 struct mw_err *mw_elf_claim_holes(struct mw_elf_scan *scan,
 				  const struct mw_elf_object *object) MW_MUST_USE;
-
-/*
- * Memory the dynamic loader took for itself before there was a malloc: it holds the
- * descriptions of the objects loaded at start. NOMEM only.
- */
-struct mw_err *mw_elf_claim_loader_heap(struct mw_elf_scan *scan,
-					const struct mw_elf_object *loader) MW_MUST_USE;
