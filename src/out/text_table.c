@@ -409,7 +409,7 @@ void mw_text_table(struct mw_out *out)
 		mw_out_fail(out, mw_err_nomem());
 		return;
 	}
-	if (text->streamed)
+	if (text->streamed && text->n_shown)
 		stream_start(out);
 }
 
@@ -417,6 +417,8 @@ void mw_text_row(struct mw_out *out, const struct mw_cell *cells,
 		 enum mw_emphasis emphasis)
 {
 	const struct mw_text *text = out->state;
+	if (!text->n_shown) /* a table for machines only */
+		return;
 	if (text->streamed)
 		stream_row(out, cells, emphasis);
 	else if (!gather_row(out, cells, emphasis))
@@ -426,7 +428,7 @@ void mw_text_row(struct mw_out *out, const struct mw_cell *cells,
 void mw_text_table_end(struct mw_out *out)
 {
 	struct mw_text *text = out->state;
-	if (!text->streamed && !out->err && !gathered_end(out))
+	if (!text->streamed && text->n_shown && !out->err && !gathered_end(out))
 		mw_out_fail(out, mw_err_nomem());
 	mw_arena_deinit(&text->arena);
 	text->shown = NULL;

@@ -125,6 +125,26 @@ static void text_document(void **state)
 	free(text);
 }
 
+/* A table for machines leaves no trace in text, not even an empty line. */
+static void text_no_columns(void **state)
+{
+	(void)state;
+	static const struct mw_col hidden = { "id", "id", MW_TYPE_TEXT, MW_COL_NO_TEXT };
+	for (size_t n_rows = 0; n_rows < 5000; n_rows += 2000) {
+		struct capture cap;
+		start(&cap, (struct mw_out_opts){ 0 });
+		mw_out_headline(cap.out, "a");
+		mw_out_table(cap.out,
+			     &(struct mw_table){ "t", "Title", &hidden, 1, n_rows });
+		mw_out_row(cap.out, &(struct mw_cell){ .s = "x" }, MW_PLAIN);
+		mw_out_table_end(cap.out);
+		mw_out_note(cap.out, 0, "b");
+		char *text = end(&cap);
+		assert_string_equal(text, "a\nb\n");
+		free(text);
+	}
+}
+
 static void text_ascii(void **state)
 {
 	(void)state;
@@ -479,21 +499,14 @@ int main(void)
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		return 99;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_document),
-		cmocka_unit_test(text_ascii),
-		cmocka_unit_test(text_colour),
-		cmocka_unit_test(text_hostile),
-		cmocka_unit_test(text_fits),
-		cmocka_unit_test(text_wrapping),
-		cmocka_unit_test(json_document),
-		cmocka_unit_test(json_hostile),
-		cmocka_unit_test(json_unfinished),
-		cmocka_unit_test(ndjson),
-		cmocka_unit_test(csv),
-		cmocka_unit_test(many_rows),
-		cmocka_unit_test(streamed_like_small),
-		cmocka_unit_test(write_errors),
-		cmocka_unit_test(shares),
+		cmocka_unit_test(text_document), cmocka_unit_test(text_no_columns),
+		cmocka_unit_test(text_ascii),    cmocka_unit_test(text_colour),
+		cmocka_unit_test(text_hostile),  cmocka_unit_test(text_fits),
+		cmocka_unit_test(text_wrapping), cmocka_unit_test(json_document),
+		cmocka_unit_test(json_hostile),  cmocka_unit_test(json_unfinished),
+		cmocka_unit_test(ndjson),        cmocka_unit_test(csv),
+		cmocka_unit_test(many_rows),     cmocka_unit_test(streamed_like_small),
+		cmocka_unit_test(write_errors),  cmocka_unit_test(shares),
 		cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
