@@ -109,7 +109,7 @@ static const struct mw_page_run *find_run(const struct mw_classify *cx,
 {
 	size_t n, lo = 0, hi = region->n_runs;
 	const struct mw_page_run *runs = mw_snapshot_runs(cx->snap, &n);
-	if (region->first_run > n || hi > n - region->first_run)
+	if (!hi || region->first_run > n || hi > n - region->first_run)
 		return NULL;
 	runs += region->first_run;
 	while (lo < hi) {

@@ -196,7 +196,8 @@ static struct mw_err *find_blocks(struct walk *walk, const struct mw_region *reg
 	const struct mw_page_run *runs = mw_snapshot_runs(walk->snap, &n_runs);
 	uint64_t pos = from;
 	struct mw_err *err = claim_blocks(walk, from, region->end, &pos);
-	if (region->first_run > n_runs || region->n_runs > n_runs - region->first_run)
+	if (!region->n_runs || region->first_run > n_runs ||
+	    region->n_runs > n_runs - region->first_run)
 		return err;
 	runs += region->first_run;
 	for (size_t i = 0; i < region->n_runs && !err && tries; i++) {

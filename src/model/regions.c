@@ -68,8 +68,21 @@ static bool is_shmem(struct mw_snapshot *snap, const struct mw_region *region)
 	return is_on_tmpfs(snap, region);
 }
 
+/* Whole pages, and at least one: no kernel prints anything else, a recording may. */
+static bool is_mapping(const struct mw_snapshot *snap, const struct mw_maps_line *line)
+{
+	uint64_t page = mw_source_facts(snap->src)->page_size;
+	return line->start < line->end && line->start % page == 0 &&
+	       line->end % page == 0;
+}
+
 struct mw_err *mw_region_add(struct mw_snapshot *snap, const struct mw_maps_line *line)
 {
+	if (!is_mapping(snap, line))
+		return mw_err_new(MW_ERR_FORMAT, 0, "maps",
+				  "maps of process %d has a mapping that is not whole "
+				  "pages",
+				  snap->process.pid);
 	if (!mw_vec_add(&snap->regions, (struct mw_region){
 						.start = line->start,
 						.end = line->end,
