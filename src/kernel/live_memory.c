@@ -97,7 +97,7 @@ struct mw_err *mw_live_zero_bytes(struct mw_source *src, pid_t pid, uint64_t add
 	struct mw_err *err = check_present(src, pid, addr);
 	if (err)
 		return err;
-	unsigned char *page = malloc(len);
+	unsigned char *page = calloc(1, len);
 	if (!page)
 		return mw_err_nomem();
 	err = mw_live_read_memory(src, pid, addr, page, len, MW_READ_CONTENTS, &got);
