@@ -4,7 +4,9 @@
  * through a tee that keeps the answers, and writes them as a tree.
  */
 #include "cli/cmd.h"
+#include "base/vec.h"
 #include "explain/place.h"
+#include "model/access.h"
 #include "view/capture.h"
 
 #include <stdlib.h>
@@ -67,6 +69,21 @@ static void read_symbols(const struct mw_snapshot *snap)
 	}
 }
 
+/* What doctor asks, so that it answers on the recording as it does here. */
+static struct mw_err *read_access(struct mw_source *src, pid_t pid)
+{
+	struct mw_arena arena = { 0 };
+	struct mw_accesses access = { 0 };
+	struct mw_err *err = mw_access_check(src, pid, &arena, &access);
+	mw_vec_deinit(&access);
+	mw_arena_deinit(&arena);
+	for (unsigned i = 0; !err && i < MW_FEATURE_COUNT; i++) {
+		bool present;
+		mw_err_free(mw_source_probe(src, i, &present));
+	}
+	return err;
+}
+
 static struct mw_err *show(struct mw_cli *cli, const struct mw_capture_answer *answer)
 {
 	struct mw_out *out;
@@ -91,6 +108,8 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 		err = read_contents(snap, &answer.memory_bytes);
 	if (!err && mw_opt_set(&cli->opts, MW_OPT_SYMBOLS))
 		read_symbols(snap);
+	if (!err)
+		err = read_access(cli->src, pid);
 	if (!err)
 		err = mw_cli_release(cli, &stopped);
 	if (!err)
