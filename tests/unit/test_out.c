@@ -138,6 +138,8 @@ static void text_no_columns(void **state)
 			     &(struct mw_table){ "t", "Title", &hidden, 1, n_rows });
 		mw_out_row(cap.out, &(struct mw_cell){ .s = "x" }, MW_PLAIN);
 		mw_out_table_end(cap.out);
+		mw_out_table(cap.out, &(struct mw_table){ "u", "No rows", cols, N_COLS });
+		mw_out_table_end(cap.out);
 		mw_out_note(cap.out, 0, "b");
 		char *text = end(&cap);
 		assert_string_equal(text, "a\nb\n");
