@@ -30,9 +30,10 @@ static void tree_close(struct mw_source *src)
 /* A recorded error again; a scrubbed recording keeps no message. */
 static struct mw_err *replay(const struct mw_rec_error *error, const char *name)
 {
-	const char *what = *error->what ? error->what : name;
 	if (*error->msg)
-		return mw_err_new(error->code, error->errnum, what, "%s", error->msg);
+		return mw_err_new(error->code, error->errnum, error->what, "%s",
+				  error->msg);
+	const char *what = *error->what ? error->what : name;
 	return mw_err_new(error->code, error->errnum, what, "%s: %s", what,
 			  error->errnum ? strerror(error->errnum)
 					: mw_errc_name(error->code));
@@ -314,16 +315,15 @@ static const struct mw_source_ops tree_ops = {
 	.resume = tree_resume,
 };
 
-struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret)
+struct mw_err *mw_source_open_record(struct mw_record *rec, struct mw_source **ret)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
-	if (!tree)
+	if (!tree) {
+		mw_record_deinit(rec);
 		return mw_err_nomem();
-	struct mw_err *err = mw_tree_load(dir, &tree->rec);
-	if (err) {
-		tree_close(&tree->base);
-		return err;
 	}
+	tree->rec = *rec;
+	*rec = (struct mw_record){ 0 };
 	tree->base.ops = &tree_ops;
 	tree->base.facts = tree->rec.facts;
 	tree->base.facts.live = false;
@@ -331,4 +331,14 @@ struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret)
 	tree->base.facts.parallel = true;
 	*ret = &tree->base;
 	return NULL;
+}
+
+struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret)
+{
+	struct mw_record rec = { 0 };
+	struct mw_err *err = mw_tree_load(dir, &rec);
+	if (!err)
+		return mw_source_open_record(&rec, ret);
+	mw_record_deinit(&rec);
+	return err;
 }

@@ -40,3 +40,10 @@ struct mw_err *mw_tree_save(const struct mw_record *rec, const char *dir) MW_MUS
 
 /* Reads the tree in a directory into an empty record. */
 struct mw_err *mw_tree_load(const char *dir, struct mw_record *rec) MW_MUST_USE;
+
+/*
+ * Makes a source that answers from a finished record (the tree source, without its
+ * directory). Takes the record over, also on failure; *rec is then empty.
+ */
+struct mw_err *mw_source_open_record(struct mw_record *rec,
+				     struct mw_source **ret) MW_MUST_USE;
