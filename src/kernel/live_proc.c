@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void close_fd(int *fd)
@@ -77,11 +78,18 @@ static struct mw_err *proc_open(struct mw_live *live, pid_t pid,
 				struct mw_live_proc **ret)
 {
 	char name[MW_LIVE_NAME];
+	struct stat st;
 
 	snprintf(name, sizeof(name), "%d", (int)pid);
 	int dir = openat(live->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return no_process(pid, errno);
+	/* With hidepid=2 the directory opens, and is then said not to be there. */
+	if (fstat(dir, &st) != 0) {
+		int errnum = errno;
+		close(dir);
+		return no_process(pid, errnum);
+	}
 	struct mw_live_proc *proc = malloc(sizeof(*proc));
 	if (!proc) {
 		close(dir);

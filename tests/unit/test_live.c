@@ -5,8 +5,10 @@
 #include "base/buf.h"
 #include "base/vec.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 
 static void body_idle(struct shared *shared)
@@ -112,6 +114,38 @@ static void test_no_process(void **state)
 	assert_string_equal(err->msg, "no process 2147483647");
 	assert_int_equal(code_of(err), MW_ERR_NOTFOUND);
 	assert_int_equal(code_of(mw_source_stop(src, INT32_MAX, 100)), MW_ERR_NOTFOUND);
+}
+
+/* A /proc of our own that hides what belongs to others; 0 or the exit code of a child. */
+static int look_hidden(pid_t pid)
+{
+	struct mw_source *src;
+	mw_auto_buf buf = { 0 };
+
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("proc", "/proc", "proc", 0, "hidepid=2") != 0)
+		return -1;
+	if (setgid(65534) != 0 || setuid(65534) != 0 || mw_source_open_live(&src))
+		return 100;
+	return code_of(mw_source_read_text(src, pid, 0, MW_FILE_STAT, &buf));
+}
+
+/* Hidden is not the same as ended, or never there. */
+static void test_hidden(void **state)
+{
+	(void)state;
+	auto_target target = target_start(body_idle);
+	int status = 0;
+
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(look_hidden(target.pid));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 255)
+		skip_with(NULL, "CAP_SYS_ADMIN (a mount namespace)");
+	assert_int_equal(WEXITSTATUS(status), MW_ERR_DENIED);
 }
 
 /* Whatever is asked of a process that ended, the answer is that it ended. */
@@ -335,17 +369,12 @@ static void test_exec(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_text_scopes),
-		cmocka_unit_test(test_text_long),
-		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_no_process),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_gone_while_read),
-		cmocka_unit_test(test_zombie),
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_zero_bytes),
-		cmocka_unit_test(test_robust_list),
+		cmocka_unit_test(test_text),       cmocka_unit_test(test_text_scopes),
+		cmocka_unit_test(test_text_long),  cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_no_process), cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_gone),       cmocka_unit_test(test_gone_while_read),
+		cmocka_unit_test(test_zombie),     cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_robust_list),
 		cmocka_unit_test(test_exec),
 	};
 
