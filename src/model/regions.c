@@ -99,36 +99,52 @@ struct mw_err *mw_region_add(struct mw_snapshot *snap, const struct mw_maps_line
 	return err;
 }
 
+/* One pass over maps, which comes in pieces. */
+struct pass {
+	struct mw_snapshot *snap;
+	uint64_t last_end;
+};
+
 /*
  * The kernel prints maps piece by piece: a mapping that moved between two reads may
  * come twice or overlap. Only rising ranges are kept; the drift shows the rest.
  */
-struct mw_err *mw_regions_read(struct mw_snapshot *snap)
+static struct mw_err *take_line(struct pass *pass, const char *pos, const char *eol)
 {
-	mw_auto_buf text = { 0 };
-	struct mw_err *err =
-		mw_source_read_text(snap->src, snap->process.pid, 0, MW_FILE_MAPS, &text);
-	if (err)
-		return err;
-	const char *pos = mw_buf_str(&text), *end = pos + text.len;
-	uint64_t last_end = 0;
-	while (pos < end) {
+	struct mw_maps_line line;
+	if (!mw_maps_parse_line(pos, eol, &line))
+		return mw_err_new(MW_ERR_FORMAT, 0, "maps",
+				  "maps of process %d has a line that cannot be read",
+				  pass->snap->process.pid);
+	if (line.start < pass->last_end)
+		return NULL;
+	pass->last_end = line.end;
+	return mw_region_add(pass->snap, &line);
+}
+
+/* Only whole lines, but for the last one of all. */
+static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool last,
+				 size_t *used)
+{
+	struct pass *pass = ctx;
+	const char *pos = text, *end = text + len;
+	struct mw_err *err = NULL;
+	while (!err && pos < end) {
 		const char *eol = memchr(pos, '\n', (size_t)(end - pos));
-		struct mw_maps_line line;
+		if (!eol && !last)
+			break;
 		if (!eol)
 			eol = end;
-		if (!mw_maps_parse_line(pos, eol, &line))
-			return mw_err_new(
-				MW_ERR_FORMAT, 0, "maps",
-				"maps of process %d has a line that cannot be read",
-				snap->process.pid);
-		if (line.start >= last_end) {
-			err = mw_region_add(snap, &line);
-			if (err)
-				return err;
-			last_end = line.end;
-		}
-		pos = eol + 1;
+		err = take_line(pass, pos, eol);
+		pos = eol < end ? eol + 1 : end;
 	}
-	return NULL;
+	*used = (size_t)(pos - text);
+	return err;
+}
+
+struct mw_err *mw_regions_read(struct mw_snapshot *snap)
+{
+	struct pass pass = { .snap = snap };
+	return mw_source_stream_text(snap->src, snap->process.pid, MW_FILE_MAPS,
+				     take_piece, &pass);
 }
