@@ -41,12 +41,14 @@ def no_such_pid():
 @live.case
 def nonsense():
     """arguments that mean nothing are usage errors"""
-    for args in (["map"], ["--no-such-option"], ["map", "1", "--sort", "nonsense"],
-                 ["map", "1", "--class", "nonsense"], ["map", "1", "--at", "zzz"],
-                 ["1", "--engine", "steam"], ["1", "--jobs", "-1"],
-                 ["1", "--max-stop", "99999999999999999999"], ["capture", "1"],
-                 ["1", "--root", ""], ["1", "2", "3"]):
-        check_error(live.memwhy(*args, codes=None), 2)
+    with live.holder("zero", 1) as target:
+        pid = target.pid
+        for args in (["map"], ["--no-such-option"], ["map", pid, "--sort", "nonsense"],
+                     ["map", pid, "--class", "nonsense"], ["map", pid, "--at", "zzz"],
+                     [pid, "--engine", "steam"], [pid, "--jobs", "-1"],
+                     [pid, "--max-stop", "99999999999999999999"], ["capture", pid],
+                     [pid, "--root", ""], [pid, pid, pid]):
+            check_error(live.memwhy(*args, codes=None), 2)
 
 
 @live.case
@@ -96,8 +98,8 @@ def pid_namespace():
     """a process in another pid namespace, from outside and from inside"""
     live.need_root()
     live.need_program("unshare", "util-linux")
-    inner = f"{live.HELPERS / 'holder'} pages 100"
-    with live.Target(["unshare", "-p", "-f", "--mount-proc", "sh", "-c", inner]) as target:
+    inner = [live.HELPERS / "holder", "pages", "100"]
+    with live.Target(["unshare", "-p", "-f", "--mount-proc", *inner]) as target:
         pid = target.pid
         while live.children(pid):
             pid = live.children(pid)[0]
@@ -161,9 +163,10 @@ def strange_paths():
 def check_paths(answer, named, gone):
     seen = {r["name"] for r in answer["regions"]}
     for path in named:
-        # JSON is UTF-8: bytes that are not may be replaced, but the rest stays.
+        # JSON is UTF-8: bytes that are not may be replaced, but the rest stays. And the
+        # kernel writes a newline as \\012, but a backslash as itself: they are one.
         text = str(path)
-        ok = text in seen or any(name.startswith(text.split("\udcff")[0])
+        ok = text in seen or text.replace("\\012", "\n") in seen or any(name.startswith(text.split("\udcff")[0])
                                  for name in seen if "\udcff" in text)
         live.check(ok, f"{text[-60:]!r} is not in the map")
     live.check(any(name.startswith(str(gone)) for name in seen), "the deleted file")
@@ -219,7 +222,7 @@ def damaged_trees():
             for kind in KINDS:
                 said = live.memwhy(*kind, target.pid, "--root", bad, "--json", codes=None,
                                    timeout=30)
-                live.check(said.code in (0, 1, 2, 3, 4), f"{hurt}: {said}")
+                live.check(said.code in (0, 1, 2, 3, 4, 5), f"{hurt}: {said}")
                 live.check(said.out or said.err, f"{hurt}: silent {said}")
                 if said.out and not kind:
                     live.check_why(said.json)
@@ -231,7 +234,7 @@ def not_a_tree():
     with live.scratch() as place:
         for root in (place, place / "missing", "/dev/null"):
             said = live.memwhy("1", "--root", root, codes=None)
-            live.check(said.code in (2, 3, 4), str(said))
+            live.check(said.code in (2, 3, 4, 5), str(said))
             live.check(str(root) in said.err, str(said))
 
 
@@ -315,7 +318,7 @@ def closed_streams():
         script = f'exec "$0" {target.pid} <&- >&-'
         done = subprocess.run(["/bin/sh", "-c", script, live.MEMWHY], timeout=60,
                               stderr=subprocess.PIPE)
-        live.check(done.returncode > 0, f"{done}")
+        live.check(0 < done.returncode < 126, f"{done}")
         live.check(b"Sanitizer" not in done.stderr, done.stderr)
 
 

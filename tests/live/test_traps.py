@@ -61,16 +61,17 @@ def truncated_pss():
             rows = sum(mapping["Pss"] for mapping in live.smaps(target.pid))
             # The trap is there: what smaps prints per mapping does not add up.
             live.check(rows < kernel * 0.85, f"smaps sums to {rows} of {kernel}")
-            pss = live.why_json(target.pid)["pss"]
-            live.check(kernel <= pss < kernel + 1024, f"pss {pss}, rollup {kernel}")
+            # Sharers of the C library come and go: those few kB may differ.
+            pss, slack = live.why_json(target.pid)["pss"], 64 * 1024
+            live.check(abs(pss - kernel) < slack, f"pss {pss}, rollup {kernel}")
             if os.geteuid() != 0:
                 return
             answer = live.map_json(target.pid, "--engine", "pages")
             total = answer["totals"]["pss"]
-            live.check(kernel <= total < kernel + 1024, f"map {total}, rollup {kernel}")
-            shared = sum(r["pss"] for r in answer["regions"])
-            live.check(abs(shared - total) <= len(answer["regions"]) / 2 + 1,
-                       f"regions' pss {shared}, total {total}")
+            live.check(abs(total - kernel) < slack, f"map {total}, rollup {kernel}")
+            rows = sum(r["pss"] for r in answer["regions"])
+            live.check(abs(rows - total) <= len(answer["regions"]) / 2 + 1,
+                       f"regions' pss {rows}, total {total}")
 
 
 @live.case

@@ -124,9 +124,11 @@ static void inaccessible(void)
 	else
 		zoo_range_rss("reserved", "reserved", p, reserved, 0);
 	p = anon(LEN);
-	zoo_touch(p, LEN);
-	zoo_must(mprotect(p, ZOO_PAGE, PROT_NONE) == 0, "mprotect");
-	zoo_range("guard", "guard-mprotect", p, ZOO_PAGE);
+	zoo_touch(p + LEN / 2, LEN / 2);
+	zoo_must(mprotect(p + LEN / 4, ZOO_PAGE, PROT_NONE) == 0, "mprotect");
+	zoo_range_rss("guard", "guard-mprotect", p + LEN / 4, ZOO_PAGE, 0);
+	zoo_must(mprotect(p + LEN / 2, ZOO_PAGE, PROT_NONE) == 0, "mprotect");
+	zoo_range_rss("guard", "guard-of-used-memory", p + LEN / 2, ZOO_PAGE, ZOO_PAGE);
 	p = anon(LEN);
 	zoo_touch(p, LEN);
 	if (madvise(p + LEN / 2, 4 * ZOO_PAGE, MADV_GUARD_INSTALL) == 0)

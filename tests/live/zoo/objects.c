@@ -5,6 +5,7 @@
 #include "zoo.h"
 
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 
@@ -15,6 +16,18 @@ static const void *const relro[N_POINTERS] = { [0 ... N_POINTERS - 1] = rodata }
 static char data[ZOO_OBJECT_LEN] = { 1 };
 static char bss[ZOO_MIB];
 
+// Large parts by whole pages: the page where data ends and bss begins is one page.
+static void print_pages(const char *class, const char *what, const struct zoo_part *part)
+{
+	uintptr_t start = (uintptr_t)part->start, end = start + part->len;
+
+	if (part->len >= 2 * ZOO_PAGE) {
+		start = (start + ZOO_PAGE - 1) & ~((uintptr_t)ZOO_PAGE - 1);
+		end &= ~((uintptr_t)ZOO_PAGE - 1);
+	}
+	zoo_range(class, what, (const void *)start, end - start);
+}
+
 static void print_parts(const char *object, const struct zoo_part parts[ZOO_N_PARTS])
 {
 	char class[64], what[64];
@@ -22,7 +35,7 @@ static void print_parts(const char *object, const struct zoo_part parts[ZOO_N_PA
 	for (int i = 0; i < ZOO_N_PARTS; i++) {
 		snprintf(class, sizeof(class), "%s.%s", object, parts[i].part);
 		snprintf(what, sizeof(what), "%s-%s", object, parts[i].part);
-		zoo_range(class, what, parts[i].start, parts[i].len);
+		print_pages(class, what, &parts[i]);
 	}
 }
 
@@ -36,7 +49,8 @@ static void loader(void)
 		{ "loader.rodata", "__rseq_flags" },
 		{ "loader.relro", "_rtld_global_ro" },
 		{ "loader.data", "_rtld_global" },
-		{ "loader.bss", "_r_debug" },
+		// Lies in the page where the loader's data ends.
+		{ "loader.data|loader.bss", "_r_debug" },
 	};
 
 	zoo_at("loader.rodata", "loader-headers", (const void *)getauxval(AT_BASE));

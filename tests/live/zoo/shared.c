@@ -84,7 +84,7 @@ static void memfds(void)
 	for (size_t i = 0; i < FAR_LEN; i += sizeof(block))
 		zoo_must(write(fd, block, sizeof(block)) == (ssize_t)sizeof(block),
 			 "write memfd");
-	zoo_outside("unmapped-shared", FAR_LEN);
+	zoo_outside("unmapped-shared-memory", FAR_LEN);
 }
 
 static void anon(void)

@@ -72,14 +72,18 @@ static void on_signal(int sig)
 static void wait_on_signal_stack(void)
 {
 	stack_t ss = { .ss_size = 64 * ZOO_KIB };
+	char *block = mmap(NULL, ss.ss_size + ZOO_PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
 
-	ss.ss_sp = zoo_map(ss.ss_size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	zoo_must(ss.ss_sp != MAP_FAILED, "signal stack");
+	// As runtimes do it: one block, its lowest page closed.
+	zoo_must(block != MAP_FAILED, "signal stack");
+	zoo_must(mprotect(block, ZOO_PAGE, PROT_NONE) == 0, "mprotect");
+	ss.ss_sp = block + ZOO_PAGE;
 	zoo_must(sigaltstack(&ss, NULL) == 0, "sigaltstack");
 	zoo_must(sigaction(SIGUSR1, &sa, NULL) == 0, "sigaction");
 	zoo_range("stack.signal", "signal-stack", ss.ss_sp, ss.ss_size);
+	zoo_range_rss("guard", "signal-stack-guard", block, ZOO_PAGE, 0);
 	pthread_kill(pthread_self(), SIGUSR1);
 }
 
