@@ -20,19 +20,23 @@ static struct fake *fake_of(struct mw_source *src)
 }
 
 static const char maps[] =
-	"00400000-00401000 r-xp 00000000 fe:00 77                 /home/u/my prog\\012(1)\n"
-	"00401000-00402000 rw-p 00001000 fe:00 77                 /home/u/my prog\\012(1)\n"
+	"00400000-00401000 r-xp 00000000 fe:00 77                 /home/u/my "
+	"prog\\012(1)\n"
+	"00401000-00402000 rw-p 00001000 fe:00 77                 /home/u/my "
+	"prog\\012(1)\n"
 	"00500000-00600000 rw-p 00000000 00:00 0                  [heap]\n"
 	"7f0000000000-7f0000002000 r--p 00000000 fe:00 78         /usr/lib/libc.so.6\n"
 	"7f0000002000-7f0000003000 r--p 00000000 fe:00 79         "
 	"/opt/app/libx.so.1.2 (deleted)\n"
-	"7f0000003000-7f0000004000 rw-s 00000000 00:01 5          /memfd:secret (deleted)\n"
+	"7f0000003000-7f0000004000 rw-s 00000000 00:01 5          /memfd:secret "
+	"(deleted)\n"
 	"7f0000004000-7f0000005000 rw-p 00000000 00:00 0          [anon:my cache]\n"
 	"7f0000005000-7f0000006000 rw-p 00000000 00:00 0          [anon: glibc: malloc]\n"
 	"7ffc00000000-7ffc00001000 rw-p 00000000 00:00 0          [stack]\n";
 
 static const char smaps[] =
-	"00400000-00401000 r-xp 00000000 fe:00 77                 /home/u/my prog\\012(1)\n"
+	"00400000-00401000 r-xp 00000000 fe:00 77                 /home/u/my "
+	"prog\\012(1)\n"
 	"Size:                  4 kB\nRss:                   4 kB\n"
 	"VmFlags: rd ex mr mw me\n";
 

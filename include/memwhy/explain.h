@@ -133,10 +133,10 @@ struct mw_bucket {
 	const char *cause; /* stable key: "heap", "libraries", "thread-stacks" */
 	const char *title; /* for people: "thread stacks (68)" */
 	uint64_t bytes;    /* resident */
-	uint64_t private_bytes,
-		shared_bytes; /* UINT64_MAX: not known; else sum = bytes */
-	uint64_t swap;        /* UINT64_MAX: not known */
-	size_t n;             /* segments */
+	/* UINT64_MAX: not known; else their sum is bytes. */
+	uint64_t private_bytes, shared_bytes;
+	uint64_t swap; /* UINT64_MAX: not known */
+	size_t n;      /* segments */
 };
 
 /* Memory the process costs that Rss does not contain. */

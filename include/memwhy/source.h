@@ -19,6 +19,7 @@
 #pragma once
 
 #include <memwhy/err.h>
+#include <memwhy/features.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,27 +55,6 @@ enum mw_file {
 
 /* The name below /proc (or /sys): "maps", "sys/vm/max_map_count"; for messages. */
 const char *mw_file_name(enum mw_file file);
-
-/* What a process may be asked to do, and a kernel to have; probed, never guessed. */
-enum mw_feature {
-	MW_FEATURE_PAGEMAP_SCAN,  /* ioctl PAGEMAP_SCAN, Linux 6.7 */
-	MW_FEATURE_PROCMAP_QUERY, /* ioctl PROCMAP_QUERY, Linux 6.11 */
-	MW_FEATURE_FRAMES,        /* page frame numbers in pagemap */
-	MW_FEATURE_KPAGECOUNT,
-	MW_FEATURE_KPAGEFLAGS,
-	MW_FEATURE_SOFT_DIRTY,
-	MW_FEATURE_IDLE_BITMAP,
-	MW_FEATURE_ANON_NAMES, /* prctl PR_SET_VMA_ANON_NAME */
-	MW_FEATURE_MADV_GUARD, /* madvise MADV_GUARD_INSTALL, Linux 6.13 */
-	MW_FEATURE_PERFMON,    /* effective CAP_PERFMON */
-	MW_FEATURE_SYS_PTRACE, /* effective capabilities of memwhy itself */
-	MW_FEATURE_SYS_ADMIN,
-	MW_FEATURE_DAC_READ_SEARCH,
-	MW_FEATURE_COUNT,
-};
-
-/* The feature's stable name: "pagemap-scan". */
-const char *mw_feature_name(enum mw_feature feature);
 
 /* Bits of mw_page_range.categories: PAGEMAP_SCAN's own values (linux/fs.h, 6.7). */
 enum {
@@ -167,6 +147,22 @@ struct mw_err *mw_source_open_tee(struct mw_source *inner, const struct mw_tee_o
 
 /* Writes what a tee recorded into a new directory; it must not exist or be empty. */
 struct mw_err *mw_source_save(struct mw_source *tee, const char *dir) MW_MUST_USE;
+
+/*
+ * Readings that only strengthen an answer (headers of heaps, threads and objects) fail
+ * without failing what they are for. A source remembers the first failure of each
+ * kind, so that the answer can say what it rests on.
+ */
+struct mw_refusal {
+	const char *what; /* "target memory", "mapped files", … */
+	const char *why;  /* the first error's message */
+	enum mw_errc code;
+	size_t n; /* how often it failed */
+};
+
+/* What failed since the last mw_source_forget_refusals(); `ret` has n entries. */
+const struct mw_refusal *mw_source_refusals(const struct mw_source *src, size_t *n);
+void mw_source_forget_refusals(struct mw_source *src);
 
 /* Closes a source, and ends a stop that is still held. NULL is fine. */
 void mw_source_close(struct mw_source *src);

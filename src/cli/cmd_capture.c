@@ -3,8 +3,8 @@
  * memwhy capture PID DIR: asks a live source everything the other commands may ask,
  * through a tee that keeps the answers, and writes them as a tree.
  */
-#include "cli/cmd.h"
 #include "base/vec.h"
+#include "cli/cmd.h"
 #include "explain/place.h"
 #include "model/access.h"
 #include "view/capture.h"

@@ -66,13 +66,16 @@ static void help_command(const struct mw_cmd *cmd)
 
 static void help_all(void)
 {
-	printf("usage: memwhy PID|NAME\n       memwhy COMMAND [OPTION...] [OPERAND...]\n\n"
-	       "Why is this process's memory so big? Every resident byte, accounted for.\n\n");
+	printf("usage: memwhy PID|NAME\n       memwhy COMMAND [OPTION...] "
+	       "[OPERAND...]\n\n"
+	       "Why is this process's memory so big? Every resident byte, accounted "
+	       "for.\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	printf("  %-9s %s\n\ncommon:\n", "help", "help on a command");
 	print_options(common_opts);
-	printf("\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the target is "
+	printf("\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the "
+	       "target is "
 	       "gone,\n      5 failed. memwhy help COMMAND, man memwhy.\n");
 }
 

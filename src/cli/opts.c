@@ -36,7 +36,8 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 			"what is at this address, with its neighbours" },
 	[MW_OPT_PAGES] = { "pages", 0, NULL, false, "states of pages, as runs" },
 	[MW_OPT_SORT] = { "sort", 0, "KEY", false,
-			  "address, size, rss, private, shared, swap, pss, class or name" },
+			  "address, size, rss, private, shared, swap, pss, class or "
+			  "name" },
 	[MW_OPT_CLASS] = { "class", 0, "KEY", false,
 			   "only this class (heap.arena, or lib)" },
 	[MW_OPT_DIFF] = { "diff", 0, "FILE", false,

@@ -59,6 +59,7 @@ struct mw_opt {
 	const char *help;
 };
 
+/* Never NULL. */
 const struct mw_opt *mw_opt_get(enum mw_opt_id id);
 
 /* What was given: NULL not at all, "" without an argument. */

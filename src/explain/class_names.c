@@ -95,7 +95,7 @@ const char *mw_class_title(enum mw_class class)
 
 bool mw_class_from_key(const char *key, enum mw_class *ret)
 {
-	for (int class = 0; class < MW_CLASS_COUNT; class++) {
+	for (int class = 0; class < MW_CLASS_COUNT; class ++) {
 		if (!strcmp(names[class].key, key)) {
 			*ret = (enum mw_class) class;
 			return true;

@@ -77,7 +77,8 @@ static const char *state_words(const struct mw_process *p)
 		return "is a kernel thread: it has no user memory; what it uses is the "
 		       "kernel's";
 	if (p->state == 'Z' || p->state == 'X')
-		return "is a zombie: its memory is already freed; only its exit status waits";
+		return "is a zombie: its memory is already freed; only its exit status "
+		       "waits";
 	return "has no address space: it is exiting";
 }
 

@@ -81,7 +81,8 @@ struct mw_err *mw_rule_thread_stacks(struct mw_explain *ex)
 			.id = "thread-stacks",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"%zu thread stacks reserve %s and hold %s; the deepest ever used %s.",
+				"%zu thread stacks reserve %s and hold %s; the deepest "
+				"ever used %s.",
 				s.n, mw_words(ex, s.size), mw_words(ex, s.rss),
 				mw_words(ex, s.deepest)),
 			.evidence = mw_arena_printf(
@@ -132,8 +133,10 @@ struct mw_err *mw_rule_arenas(struct mw_explain *ex)
 			.id = "arenas",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"glibc keeps %zu malloc arenas with %s for %u threads: they were made "
-				"for more threads than there are now, and are never given back.",
+				"glibc keeps %zu malloc arenas with %s for %u threads: "
+				"they were made "
+				"for more threads than there are now, and are never "
+				"given back.",
 				arenas, mw_words(ex, rss), threads),
 			.evidence = mw_arena_printf(
 				&ex->arena,
@@ -174,23 +177,24 @@ struct mw_err *mw_rule_deleted(struct mw_explain *ex)
 	if (!files)
 		return NULL;
 	return mw_find(
-		ex,
-		(struct mw_finding){
-			.id = "deleted-files",
-			.claim = mw_arena_printf(
-				&ex->arena,
-				"%zu mapped %s no longer there (upgraded or removed under the "
-				"process); their %s cannot be shared with processes started since. "
-				"A restart takes the new ones.",
-				files, files == 1 ? "file is" : "files are",
-				mw_words(ex, rss)),
-			.evidence = mw_arena_printf(
-				&ex->arena, "maps names them (deleted), such as %s",
-				worst),
-			.next = command(ex, " --class lib"),
-			.confidence = MW_CERTAIN,
-			.bytes = rss,
-		});
+		ex, (struct mw_finding){
+			    .id = "deleted-files",
+			    .claim = mw_arena_printf(
+				    &ex->arena,
+				    "%zu mapped %s no longer there (upgraded or removed "
+				    "under the "
+				    "process); their %s cannot be shared with processes "
+				    "started since. "
+				    "A restart takes the new ones.",
+				    files, files == 1 ? "file is" : "files are",
+				    mw_words(ex, rss)),
+			    .evidence = mw_arena_printf(
+				    &ex->arena, "maps names them (deleted), such as %s",
+				    worst),
+			    .next = command(ex, " --class lib"),
+			    .confidence = MW_CERTAIN,
+			    .bytes = rss,
+		    });
 }
 
 struct mw_err *mw_rule_cow(struct mw_explain *ex)
@@ -203,12 +207,13 @@ struct mw_err *mw_rule_cow(struct mw_explain *ex)
 			.id = "cow-files",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"%s of code, constants and mapped files was written to, so each "
+				"%s of code, constants and mapped files was written "
+				"to, so each "
 				"process that did so has its own copy.",
 				mw_words(ex, ex->cow)),
-			.evidence =
-				"anonymous pages inside private file mappings (text relocations, "
-				"patched code, MAP_PRIVATE data)",
+			.evidence = "anonymous pages inside private file mappings (text "
+				    "relocations, "
+				    "patched code, MAP_PRIVATE data)",
 			.next = command(ex, " --sort private"),
 			.confidence = MW_CERTAIN,
 			.bytes = ex->cow,
@@ -226,8 +231,10 @@ struct mw_err *mw_rule_file_cache(struct mw_explain *ex)
 			.id = "file-cache",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"%s of its Rss (%s) is page cache of mapped files: the kernel drops "
-				"clean pages of it when memory is short, so it is no leak.",
+				"%s of its Rss (%s) is page cache of mapped files: the "
+				"kernel drops "
+				"clean pages of it when memory is short, so it is no "
+				"leak.",
 				mw_words(ex, sum->file),
 				mw_percent(ex, sum->file, ex->pub.account.rss)),
 			.evidence = mw_arena_printf(
@@ -309,8 +316,10 @@ struct mw_err *mw_rule_huge_zero(struct mw_explain *ex)
 			.id = "huge-zero",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"Transparent huge pages hold %s, but %s of what was sampled is zero "
-				"bytes: the program touched little of them, huge pages made the rest "
+				"Transparent huge pages hold %s, but %s of what was "
+				"sampled is zero "
+				"bytes: the program touched little of them, huge pages "
+				"made the rest "
 				"resident.",
 				mw_words(ex, s.bytes), mw_percent(ex, s.zero, s.sampled)),
 			.evidence = mw_arena_printf(

@@ -34,23 +34,23 @@ struct mw_err *mw_rule_page_tables(struct mw_explain *ex)
 	if (pte == MW_UNKNOWN || pte < MIB || pte < rss / 50)
 		return NULL;
 	return mw_find(
-		ex,
-		(struct mw_finding){
-			.id = "page-tables",
-			.claim = mw_arena_printf(
-				&ex->arena,
-				"Page tables take %s, %s of Rss and not part of it: memory is used "
-				"sparsely over a large address range.",
-				mw_words(ex, pte), mw_percent(ex, pte, rss)),
-			.evidence = mw_arena_printf(&ex->arena,
-						    "status VmPTE %" PRIu64
-						    " KiB; dense 4 KiB pages "
-						    "need 0.2 %%",
-						    pte >> 10),
-			.next = command(ex, " --summary"),
-			.confidence = MW_CERTAIN,
-			.bytes = pte,
-		});
+		ex, (struct mw_finding){
+			    .id = "page-tables",
+			    .claim = mw_arena_printf(
+				    &ex->arena,
+				    "Page tables take %s, %s of Rss and not part of it: "
+				    "memory is used "
+				    "sparsely over a large address range.",
+				    mw_words(ex, pte), mw_percent(ex, pte, rss)),
+			    .evidence = mw_arena_printf(&ex->arena,
+							"status VmPTE %" PRIu64
+							" KiB; dense 4 KiB pages "
+							"need 0.2 %%",
+							pte >> 10),
+			    .next = command(ex, " --summary"),
+			    .confidence = MW_CERTAIN,
+			    .bytes = pte,
+		    });
 }
 
 struct mw_err *mw_rule_locked(struct mw_explain *ex)
@@ -81,22 +81,23 @@ struct mw_err *mw_rule_lazyfree(struct mw_explain *ex)
 	if (lazy == MW_UNKNOWN || lazy < MIB || lazy < ex->pub.account.rss / 100)
 		return NULL;
 	return mw_find(
-		ex,
-		(struct mw_finding){
-			.id = "lazyfree",
-			.claim = mw_arena_printf(
-				&ex->arena,
-				"%s (%s) is already given back with MADV_FREE: it counts as Rss until "
-				"the kernel needs memory, then it goes without any write-out.",
-				mw_words(ex, lazy),
-				mw_percent(ex, lazy, ex->pub.account.rss)),
-			.evidence = mw_arena_printf(
-				&ex->arena, "smaps_rollup LazyFree %" PRIu64 " KiB",
-				lazy >> 10),
-			.next = command(ex, " --sort rss"),
-			.confidence = MW_CERTAIN,
-			.bytes = lazy,
-		});
+		ex, (struct mw_finding){
+			    .id = "lazyfree",
+			    .claim = mw_arena_printf(
+				    &ex->arena,
+				    "%s (%s) is already given back with MADV_FREE: it "
+				    "counts as Rss until "
+				    "the kernel needs memory, then it goes without any "
+				    "write-out.",
+				    mw_words(ex, lazy),
+				    mw_percent(ex, lazy, ex->pub.account.rss)),
+			    .evidence = mw_arena_printf(
+				    &ex->arena, "smaps_rollup LazyFree %" PRIu64 " KiB",
+				    lazy >> 10),
+			    .next = command(ex, " --sort rss"),
+			    .confidence = MW_CERTAIN,
+			    .bytes = lazy,
+		    });
 }
 
 static bool read_number(struct mw_explain *ex, enum mw_file file, uint64_t *ret)
@@ -149,7 +150,8 @@ struct mw_err *mw_rule_vsz(struct mw_explain *ex)
 			.id = "vsz",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"Its virtual size of %s means nothing: %s of it is address space "
+				"Its virtual size of %s means nothing: %s of it is "
+				"address space "
 				"without a page behind it.",
 				mw_words(ex, p->vm_size), mw_words(ex, p->vm_size - rss)),
 			.evidence = mw_arena_printf(&ex->arena,

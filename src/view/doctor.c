@@ -105,8 +105,10 @@ struct mw_err *mw_view_doctor(struct mw_out *out, const struct mw_doctor_answer 
 	if (refused) {
 		mw_out_note(
 			out, 2,
-			"As root everything opens. Without being root: CAP_SYS_PTRACE opens "
-			"maps, smaps and exe of others, CAP_DAC_READ_SEARCH pagemap, memory "
+			"As root everything opens. Without being root: CAP_SYS_PTRACE "
+			"opens "
+			"maps, smaps and exe of others, CAP_DAC_READ_SEARCH pagemap, "
+			"memory "
 			"and kpagecount, CAP_SYS_ADMIN the frame numbers.");
 		mw_out_next(out, SETCAP);
 	}
