@@ -2,7 +2,8 @@
 /*
  * The whole way from a source to an explanation, over a target that answers whatever
  * it likes: hostile mappings, page states, memory, objects, threads. What is said of it
- * must still be consistent: segments tile regions, accounts conserve.
+ * must still be consistent: segments tile regions, accounts conserve; and what is
+ * written is JSON that a parser takes, or text without a control character.
  *
  * An input: flags, the VmRSS in MiB, the text of maps (or smaps) up to a line "%%", and
  * bytes that are memory at every address, file at every offset and words of pagemap.
@@ -13,8 +14,11 @@
 #include "base/vec.h"
 #include "kernel/source.h"
 #include "procfs/pagebits.h"
+#include "view/map.h"
 
+#include <jansson.h>
 #include <memwhy/explain.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TARGET_PID = 4242, PAGE_LEN = 4096, MAX_INPUT = 64 * 1024 };
@@ -289,6 +293,81 @@ static void check_account(const struct mw_snapshot *snap,
 		FUZZ_CHECK(sum->uss <= sum->rss && sum->huge <= sum->rss);
 }
 
+/* What the answer to `memwhy PID` or to `memwhy map -a PID` is, as bytes. */
+static char *answer(const struct mw_explanation *ex, bool map, enum mw_format format,
+		    size_t *len)
+{
+	struct mw_out_opts opts = { .format = format, .width = format ? 0 : 100 };
+	struct mw_map_opts map_opts = { .all = true };
+	struct mw_map_rows rows = { 0 };
+	struct mw_arena arena = { 0 };
+	struct mw_view_stop stop = { 0 };
+	char *text = NULL;
+	FILE *file = open_memstream(&text, len);
+	struct mw_out *out = NULL;
+	mw_auto_err err = mw_out_create(&opts, file, &out);
+	FUZZ_CHECK(!err);
+	mw_auto_err err2 = NULL;
+	if (map) {
+		err2 = mw_map_rows_make(ex->snap, ex->layout, &map_opts, &arena, &rows);
+		struct mw_map_answer shown = { .snap = ex->snap,
+					       .layout = ex->layout,
+					       .rows = &rows,
+					       .opts = &map_opts };
+		if (!err2)
+			err2 = mw_view_map(out, &shown);
+	} else {
+		err2 = mw_view_why(out, ex, &stop, true);
+	}
+	mw_auto_err err3 = mw_out_finish(out);
+	FUZZ_CHECK(!err2 && !err3);
+	free(rows.items);
+	mw_arena_deinit(&arena);
+	fclose(file);
+	return text;
+}
+
+/* Without a locale, nothing but printable ASCII and newlines. */
+static void check_text(const struct mw_explanation *ex, bool map)
+{
+	size_t len;
+	char *text = answer(ex, map, MW_FORMAT_TEXT, &len);
+	for (size_t i = 0; i < len; i++)
+		FUZZ_CHECK(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+	free(text);
+}
+
+/* The buckets and the rest of the answer, as a reader of it adds them up. */
+static void check_sum(const json_t *root)
+{
+	const json_t *rss = json_object_get(root, "rss"), *row;
+	json_int_t sum = json_integer_value(json_object_get(root, "rest"));
+	size_t i;
+	if (!json_is_integer(rss))
+		return;
+	json_array_foreach(json_object_get(root, "account"), i, row)
+	{
+		sum += json_integer_value(json_object_get(row, "bytes"));
+	}
+	FUZZ_CHECK(sum == json_integer_value(rss));
+}
+
+/* A number beyond 2^63, which only an absurd target has, is read as a real one. */
+static void check_json(const struct mw_explanation *ex, bool map)
+{
+	size_t len;
+	char *text = answer(ex, map, MW_FORMAT_JSON, &len);
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	if (root && !map)
+		check_sum(root);
+	if (!root)
+		root = json_loadb(text, len,
+				  JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+	FUZZ_CHECK(root && json_string_value(json_object_get(root, "schema")));
+	json_decref(root);
+	free(text);
+}
+
 static void explain(struct hostile *src)
 {
 	struct mw_snapshot_opts opts = {
@@ -307,6 +386,10 @@ static void explain(struct hostile *src)
 		check_segments(snap, ex->layout);
 		check_account(snap, &ex->account);
 		FUZZ_CHECK(*ex->headline);
+		for (int map = 0; map < 2; map++) {
+			check_text(ex, map);
+			check_json(ex, map);
+		}
 	}
 	mw_explanation_free(ex);
 	mw_snapshot_free(snap);
