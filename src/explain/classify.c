@@ -404,6 +404,18 @@ static struct mw_err *classify(struct mw_classify *cx)
 	return err ? err : describe_unknown(cx);
 }
 
+/* Whatever could not be read weakens classes; which kind of reading failed is said. */
+static struct mw_err *note_refusals(struct mw_classify *cx)
+{
+	size_t n;
+	const struct mw_refusal *refusals =
+		mw_source_refusals(mw_snapshot_source(cx->snap), &n);
+	struct mw_err *err = NULL;
+	for (size_t i = 0; !err && i < n; i++)
+		err = mw_classify_gap(cx, refusals[i].what, refusals[i].why, "");
+	return err;
+}
+
 struct mw_err *mw_classify(const struct mw_snapshot *snap, struct mw_layout **ret)
 {
 	size_t n_regions;
@@ -419,6 +431,8 @@ struct mw_err *mw_classify(const struct mw_snapshot *snap, struct mw_layout **re
 	if (!cx.page_size || (cx.page_size & (cx.page_size - 1)))
 		cx.page_size = 4096;
 	struct mw_err *err = n_regions ? classify(&cx) : NULL;
+	if (!err && n_regions)
+		err = note_refusals(&cx);
 	mw_vec_deinit(&cx.items);
 	if (err) {
 		mw_layout_free(cx.layout);

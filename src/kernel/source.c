@@ -82,7 +82,13 @@ struct mw_err *mw_source_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 		return err;
 	if (!src->ops->read_text)
 		return unsupported(src, mw_file_name(file));
-	return src->ops->read_text(src, pid, tid, file, out);
+	err = src->ops->read_text(src, pid, tid, file, out);
+	/* The other files are what an answer is made of: their readers tell of failures.
+	 */
+	if (!tid && file <= MW_FILE_LAST_PROC && file != MW_FILE_AUXV &&
+	    file != MW_FILE_MOUNTINFO)
+		return err;
+	return mw_source_note(src, mw_optional_of_file(file, tid), err);
 }
 
 struct mw_err *mw_source_stream_text(struct mw_source *src, pid_t pid, enum mw_file file,
@@ -181,7 +187,9 @@ struct mw_err *mw_source_read_memory(struct mw_source *src, pid_t pid, uint64_t 
 		return bad_pid(pid);
 	if (!src->ops->read_memory)
 		return unsupported(src, "memory");
-	return src->ops->read_memory(src, pid, addr, bytes, len, purpose, got);
+	return mw_source_note(
+		src, MW_OPTIONAL_MEMORY,
+		src->ops->read_memory(src, pid, addr, bytes, len, purpose, got));
 }
 
 struct mw_err *mw_source_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
@@ -204,7 +212,8 @@ struct mw_err *mw_source_robust_list(struct mw_source *src, pid_t pid, pid_t tid
 		return bad_pid(pid <= 0 ? pid : tid);
 	if (!src->ops->robust_list)
 		return unsupported(src, "robust list");
-	return src->ops->robust_list(src, pid, tid, ret);
+	return mw_source_note(src, MW_OPTIONAL_ROBUST,
+			      src->ops->robust_list(src, pid, tid, ret));
 }
 
 struct mw_err *mw_source_read_object(struct mw_source *src, pid_t pid,
@@ -215,7 +224,8 @@ struct mw_err *mw_source_read_object(struct mw_source *src, pid_t pid,
 		return bad_pid(pid);
 	if (!src->ops->read_object)
 		return unsupported(src, "mapped file");
-	return src->ops->read_object(src, pid, obj, off, bytes, len, got);
+	return mw_source_note(src, MW_OPTIONAL_OBJECT,
+			      src->ops->read_object(src, pid, obj, off, bytes, len, got));
 }
 
 struct mw_err *mw_source_probe(struct mw_source *src, enum mw_feature feature, bool *ret)

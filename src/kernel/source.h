@@ -45,8 +45,32 @@ struct mw_source_ops {
 	struct mw_err *(*save)(struct mw_source *src, const char *dir);
 };
 
+/* Readings whose failure the reader may pass over; see mw_source_refusals(). */
+enum mw_optional {
+	MW_OPTIONAL_MEMORY,
+	MW_OPTIONAL_OBJECT,
+	MW_OPTIONAL_ROBUST,
+	MW_OPTIONAL_THREAD_FILE,
+	MW_OPTIONAL_PROC_FILE,
+	MW_OPTIONAL_MACHINE_FILE,
+	MW_OPTIONAL_COUNT,
+};
+
 /* Every source's struct begins with this one. */
 struct mw_source {
 	const struct mw_source_ops *ops;
 	struct mw_facts facts;
+	struct mw_refusal refusals[MW_OPTIONAL_COUNT];
+	char refusal_texts[MW_OPTIONAL_COUNT][160];
+	size_t n_refusals;
 };
+
+/*
+ * Remembers a failed optional reading and gives the error back. What is simply not there
+ * (NOTFOUND) is an answer, not a failure.
+ */
+struct mw_err *mw_source_note(struct mw_source *src, enum mw_optional kind,
+			      struct mw_err *err) MW_MUST_USE;
+
+/* Which kind a text file is of. */
+enum mw_optional mw_optional_of_file(enum mw_file file, pid_t tid);
