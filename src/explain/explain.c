@@ -43,20 +43,39 @@ struct mw_err *mw_find(struct mw_explain *ex, struct mw_finding finding)
 	return NULL;
 }
 
+/* The i-th largest cause; what nobody could name takes its place among them. */
+static bool nth_cause(const struct mw_account *a, size_t i, const char **title,
+		      uint64_t *bytes)
+{
+	size_t before = 0; /* buckets larger than the rest */
+	while (before < a->n_buckets && a->buckets[before].bytes >= a->rest)
+		before++;
+	if (a->rest && i == before) {
+		*title = "not explained";
+		*bytes = a->rest;
+		return true;
+	}
+	i -= a->rest && i > before;
+	if (i >= a->n_buckets || !a->buckets[i].bytes)
+		return false;
+	*title = a->buckets[i].title;
+	*bytes = a->buckets[i].bytes;
+	return true;
+}
+
 /* Two causes, a third when two do not make most of it. */
 static const char *main_causes(struct mw_explain *ex)
 {
 	const struct mw_account *a = &ex->pub.account;
-	uint64_t told = 0;
-	const char *text = "";
-	for (size_t i = 0; i < a->n_buckets && i < 3; i++) {
-		const struct mw_bucket *b = &a->buckets[i];
+	uint64_t told = 0, bytes;
+	const char *text = "", *title;
+	for (size_t i = 0; i < 3 && nth_cause(a, i, &title, &bytes); i++) {
 		if (i == 2 && told >= a->rss / 4 * 3)
 			break;
-		told += b->bytes;
+		told += bytes;
 		text = mw_arena_printf(&ex->arena, "%s%s %s %s (%s)", text, i ? "," : ":",
-				       b->title, mw_words(ex, b->bytes),
-				       mw_percent(ex, b->bytes, a->rss));
+				       title, mw_words(ex, bytes),
+				       mw_percent(ex, bytes, a->rss));
 		if (!text)
 			return "";
 	}
@@ -90,6 +109,11 @@ static struct mw_err *make_headline(struct mw_explain *ex)
 	if (p->vm_size == MW_UNKNOWN)
 		ex->pub.headline = mw_arena_printf(arena, "%s (%d) %s.", p->comm, p->pid,
 						   state_words(p));
+	else if (pss != MW_UNKNOWN && pss < ex->pub.account.rss / 100 * 99)
+		ex->pub.headline = mw_arena_printf(
+			arena, "%s (%d) costs %s, its fair share of %s resident%s.",
+			p->comm, p->pid, mw_words(ex, pss),
+			mw_words(ex, ex->pub.account.rss), main_causes(ex));
 	else if (pss != MW_UNKNOWN)
 		ex->pub.headline =
 			mw_arena_printf(arena, "%s (%d) costs %s%s.", p->comm, p->pid,
