@@ -5,7 +5,76 @@
  * The map of the sources follows data: kernel, parsers, snapshot, account, findings,
  * view, writer. tools/sources.py compares it with the tree.
  *
- * SOURCES
+ *   src/base/             no word about memory here
+ *     err.c               errors: code, errno, what, one line for people
+ *     arena.[ch]          allocate many, free at once
+ *     buf.[ch] vec.h      growing bytes; growing typed arrays
+ *     num.[ch]            checked numbers from text, digits to text
+ *     units.[ch]          bytes and shares in words
+ *   src/procfs/           pure parsers: bytes in, structs out
+ *     maps.[ch] smaps.[ch] status.[ch] stat.c auxv.[ch] mountinfo.[ch]
+ *     pagebits.h          the words of pagemap, kpagecount and kpageflags
+ *   src/kernel/           the only folder that talks to the kernel
+ *     source.[ch]         the seam: operations, dispatch
+ *     refusals.c          readings that failed without failing the answer
+ *     files.[ch]          which file of /proc lies where
+ *     live.[ch]           the running machine: text files, lists
+ *     live_proc.c         open directories of processes, kept while in use
+ *     live_pages.c        PAGEMAP_SCAN, pagemap, kpagecount, kpageflags
+ *     live_memory.c       /proc/PID/mem, robust lists
+ *     live_object.c       mapped files, deleted or not
+ *     live_fds.c          open files that are memory
+ *     stop.[ch]           holds a target still, bounded, whatever happens to us
+ *     probe.c uapi.h      what this kernel has; structures newer than its headers
+ *   src/kernel/record/    recorded trees
+ *     tee.c               asks another source and records its answers
+ *     record.[ch] spans.[ch] words.[ch] errors.[ch] sorted.h    what is recorded
+ *     scrub.[ch] scrub_texts.c    other names and paths of the same shape
+ *     tree.c              answers from a recorded tree
+ *     tree_files.h tree_dir.c tree_read.c tree_write.c    its files
+ *     tree_place.[ch]     which file holds which answer
+ *   src/model/            what was seen
+ *     snapshot.c impl.h   takes a snapshot: who, mappings, pages, threads
+ *     find.[ch]           a process by name; the largest
+ *     process.c           who it is: pid, start time, names, totals
+ *     regions.c           the list of mappings
+ *     walk.[ch]           the page engine: which ranges to read, and reading them
+ *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
+ *     smaps.c             the smaps engine
+ *     count.c             counting bytes of a range from page runs
+ *     threads.[ch]        threads and their stacks, from robust lists
+ *     access.[ch]         what this user may read of a process
+ *   src/symbols/          ELF through a read callback
+ *     elf.[ch] elf_impl.h elf_sections.c elf_symbols.c
+ *   src/explain/          what it means
+ *     explain.c impl.h    classes, account and findings together; the sentence
+ *     classify.c claims.h claims of classifiers laid over the regions
+ *     class_names.c       keys and titles of the classes
+ *     ground.c            a region's plain reading: name, permissions
+ *     classify_elf.c elf_parts.[ch]    programs and libraries, part by part
+ *     classify_stack.c classify_threads.c classify_memfd.c
+ *     classify_glibc.c    arenas and malloc's own mappings
+ *     account.c           every resident byte to one cause
+ *     rules.c rules_segments.c rules_totals.c    findings
+ *     place.[ch]          the section and symbol of an address
+ *   src/explain/runtime/  heaps of runtimes and of other allocators
+ *     runtime.h memory.c object.c    what their classifiers share
+ *     jvm.c v8.c go.c python.c
+ *     allocators.c jemalloc.c tcmalloc.c mimalloc.c musl.c partition.c rtld.c
+ *   src/view/             answers to typed tables
+ *     view.h common.c     who, limits, drift: said alike everywhere
+ *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
+ *     capture.[ch] doctor.[ch]
+ *   src/out/              typed tables to text, JSON, CSV
+ *     out.[ch] format.h   sections, tables, notes; the list of formats
+ *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
+ *     json.c csv.c data.c for machines
+ *   src/cli/              commands
+ *     main.c cmd.h        this; one object a command
+ *     cmd_why.c cmd_map.c cmd_capture.c cmd_doctor.c
+ *     opts.[ch]           every option there is, and reading them
+ *     target.c            from operands to a process, a snapshot, a writer
+ *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"
 #include "cli/terminal.h"
