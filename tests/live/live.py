@@ -335,8 +335,3 @@ def address(text):
 def inside(regions, start, end):
     """Those segments of a map answer that lie in [start, end), even partly."""
     return [r for r in regions if address(r["start"]) < end and address(r["end"]) > start]
-
-
-def drop_volatile(answer):
-    """What may differ between a live answer and its recording: how it was got."""
-    return {key: value for key, value in answer.items() if key not in ("stop_ms", "walk_ms")}
