@@ -166,6 +166,12 @@ struct mw_err *mw_snapshot_take(struct mw_source *src, pid_t pid,
 				struct mw_snapshot **ret) MW_MUST_USE;
 void mw_snapshot_free(struct mw_snapshot *snap);
 
+/*
+ * Whether the pid still names the process the snapshot is of: GONE when not. Asked
+ * after more of the target was read than the snapshot holds, to classify it.
+ */
+struct mw_err *mw_snapshot_recheck(const struct mw_snapshot *snap) MW_MUST_USE;
+
 /* What it was taken from, and its parts; all live as long as the snapshot. */
 struct mw_source *mw_snapshot_source(const struct mw_snapshot *snap);
 const struct mw_process *mw_snapshot_process(const struct mw_snapshot *snap);

@@ -65,8 +65,12 @@ struct mw_stopped {
 struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
 			       struct mw_snapshot **ret) MW_MUST_USE;
 
-/* Ends the stop of mw_cli_snapshot(), if there is one. */
-struct mw_err *mw_cli_release(struct mw_cli *cli, struct mw_stopped *ret) MW_MUST_USE;
+/*
+ * Everything was read: makes sure that it was all of one process (GONE), and ends the
+ * stop of mw_cli_snapshot(), if there is one.
+ */
+struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap,
+			      struct mw_stopped *ret) MW_MUST_USE;
 
 /* A writer on standard output, as the options say. */
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret) MW_MUST_USE;

@@ -111,7 +111,7 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 	if (!err)
 		err = read_access(cli->src, pid);
 	if (!err)
-		err = mw_cli_release(cli, &stopped);
+		err = mw_cli_release(cli, snap, &stopped);
 	if (!err)
 		err = mw_source_save(cli->src, dir);
 	if (err)

@@ -79,7 +79,7 @@ static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
 	if (!err)
 		err = mw_classify(ret->snap, &ret->layout);
 	if (!err)
-		err = mw_cli_release(cli, &ret->stopped);
+		err = mw_cli_release(cli, ret->snap, &ret->stopped);
 	if (!err)
 		err = mw_map_rows_make(ret->snap, ret->layout, map, &ret->arena,
 				       &ret->rows);

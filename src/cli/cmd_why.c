@@ -41,7 +41,7 @@ static struct mw_err *run(struct mw_cli *cli)
 	if (!err)
 		err = mw_explain(snap, &ex);
 	if (!err)
-		err = mw_cli_release(cli, &stopped);
+		err = mw_cli_release(cli, snap, &stopped);
 	if (err)
 		return err;
 	cli->status = is_limited(snap) ? MW_EXIT_LIMITED : MW_EXIT_OK;

@@ -124,11 +124,13 @@ struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
 	return mw_snapshot_take(cli->src, pid, &opts, ret);
 }
 
-struct mw_err *mw_cli_release(struct mw_cli *cli, struct mw_stopped *ret)
+struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap,
+			      struct mw_stopped *ret)
 {
+	struct mw_err *err = mw_snapshot_recheck(snap);
 	*ret = (struct mw_stopped){ .asked = mw_opt_set(&cli->opts, MW_OPT_STOP) };
-	if (!ret->asked)
-		return NULL;
+	if (err || !ret->asked)
+		return err;
 	return mw_source_resume(cli->src, &ret->held_ns, &ret->cut);
 }
 

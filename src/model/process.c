@@ -154,22 +154,34 @@ struct mw_err *mw_process_read(struct mw_snapshot *snap, pid_t pid)
 	return read_boot_id(snap);
 }
 
-struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss)
+/* The same process still has the same start time. */
+static struct mw_err *check_start(struct mw_source *src, const struct mw_process *process)
 {
 	struct mw_stat stat;
-	struct mw_status status;
-	pid_t pid = snap->process.pid;
-	struct mw_err *err = read_stat(snap->src, pid, &stat);
-	if (!err)
-		err = read_status(snap->src, pid, &status);
+	struct mw_err *err = read_stat(src, process->pid, &stat);
 	if (err && err->code == MW_ERR_NOTFOUND)
 		err->code = MW_ERR_GONE;
-	if (err)
-		return err;
-	if (stat.start_ticks != snap->process.start_ticks)
-		return mw_err_new(MW_ERR_GONE, 0, "stat",
-				  "process %d ended, and its pid now names another one",
-				  pid);
-	*vm_rss = status.vm_rss;
-	return NULL;
+	if (!err && stat.start_ticks != process->start_ticks)
+		err = mw_err_new(MW_ERR_GONE, 0, "stat",
+				 "process %d ended, and its pid now names another one",
+				 process->pid);
+	return err;
+}
+
+struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss)
+{
+	struct mw_status status;
+	struct mw_err *err = check_start(snap->src, &snap->process);
+	if (!err)
+		err = read_status(snap->src, snap->process.pid, &status);
+	if (err && err->code == MW_ERR_NOTFOUND)
+		err->code = MW_ERR_GONE;
+	if (!err)
+		*vm_rss = status.vm_rss;
+	return err;
+}
+
+struct mw_err *mw_snapshot_recheck(const struct mw_snapshot *snap)
+{
+	return check_start(snap->src, &snap->process);
 }

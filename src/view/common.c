@@ -29,8 +29,14 @@ static void emit_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n)
 }
 
 void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
-		  const struct mw_gap *more, size_t n_more)
+		  const struct mw_gap *more, size_t n_more,
+		  const struct mw_view_stop *stop)
 {
+	static const struct mw_gap cut = {
+		.what = "the target at rest",
+		.why = "--max-stop let it run on before everything was read",
+		.remedy = "--stop with a larger --max-stop",
+	};
 	static const struct mw_col cols[] = {
 		{ "what", "could not be read", MW_TYPE_TEXT, 0, 0 },
 		{ "why", "why", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
@@ -40,10 +46,11 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
 				  .title = "limits",
 				  .cols = cols,
 				  .n_cols = 3,
-				  .n_rows = n + n_more };
+				  .n_rows = n + n_more + stop->cut };
 	mw_out_table(out, &table);
 	emit_gaps(out, gaps, n);
 	emit_gaps(out, more, n_more);
+	emit_gaps(out, &cut, stop->cut);
 	mw_out_table_end(out);
 }
 

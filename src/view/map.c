@@ -219,7 +219,7 @@ void mw_view_map_tail(struct mw_out *out, const struct mw_map_answer *answer)
 	const struct mw_gap *more = mw_layout_gaps(answer->layout, &n_layout);
 	view_totals(out, answer->snap);
 	mw_view_drift(out, mw_snapshot_totals(answer->snap));
-	mw_view_gaps(out, gaps, n, more, n_layout);
+	mw_view_gaps(out, gaps, n, more, n_layout, &answer->stop);
 	mw_view_stopped(out, &answer->stop);
 }
 

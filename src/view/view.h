@@ -19,9 +19,13 @@ struct mw_view_stop {
 struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
 			   const struct mw_view_stop *stop, bool verbose) MW_MUST_USE;
 
-/* Two lists of gaps as one: `limits` in JSON, a table for people if there are any. */
+/*
+ * Two lists of gaps as one: `limits` in JSON, a table for people if there are any. A
+ * stop that ended by itself is one more: the rest was read of a running process.
+ */
 void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
-		  const struct mw_gap *more, size_t n_more);
+		  const struct mw_gap *more, size_t n_more,
+		  const struct mw_view_stop *stop);
 
 /* The object `process` of every schema: {pid, name, start_time}. */
 void mw_view_process(struct mw_out *out, const struct mw_process *process);

@@ -13,10 +13,11 @@ static struct mw_cell known(uint64_t bytes)
 	return mw_cell_if(bytes != UNKNOWN, bytes);
 }
 
-/* 1/10000 of the whole. */
+/* 1/10000 of the whole; something is never told as nothing. */
 static uint64_t share(uint64_t part, uint64_t whole)
 {
-	return whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
+	uint64_t ret = whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
+	return part && !ret ? 1 : ret;
 }
 
 static void totals_fields(struct mw_out *out, const struct mw_explanation *ex)
@@ -288,7 +289,7 @@ struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
 	if (err)
 		return err;
 	classes_table(out, ex, verbose);
-	mw_view_gaps(out, ex->gaps, ex->n_gaps, NULL, 0);
+	mw_view_gaps(out, ex->gaps, ex->n_gaps, NULL, 0, stop);
 	mw_view_stopped(out, stop);
 	next_line(out, ex);
 	return NULL;
