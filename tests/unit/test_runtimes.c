@@ -93,6 +93,32 @@ RUN(v8_cage_with_falling_indices)
 	assert_segment(image, BASE + MIB, MW_CLASS_UNKNOWN, MW_GUESS);
 }
 
+/* WebAssembly memory lies in 10 GiB of nothing; less may be anything. */
+static void put_wasm(struct image *image, uint64_t above)
+{
+	image_map(image, 0x400000, 16 * MIB, "r-xp", "/bin/program");
+	put_chunk(image, BASE, 0x5000);
+	put_chunk(image, BASE + MIB, 0x5000);
+	image_map(image, 2 * BASE, UINT64_C(2) << 30, "---p", "");
+	image_map(image, 2 * BASE + (UINT64_C(2) << 30), MIB, "rw-p", "");
+	image_map(image, 2 * BASE + (UINT64_C(2) << 30) + MIB, above, "---p", "");
+}
+
+RUN(v8_wasm_memory)
+{
+	put_wasm(image, (UINT64_C(8) << 30) - MIB);
+	image_classify(image);
+	assert_segment(image, 2 * BASE + (UINT64_C(2) << 30), MW_CLASS_V8_HEAP,
+		       MW_LIKELY);
+}
+
+RUN(v8_wasm_memory_with_too_little_around)
+{
+	put_wasm(image, UINT64_C(4) << 30);
+	image_classify(image);
+	assert_segment(image, 2 * BASE + (UINT64_C(2) << 30), MW_CLASS_UNKNOWN, MW_GUESS);
+}
+
 /* jemalloc: a base block whose unused part ends `end` bytes in, and one extent. */
 static void put_jemalloc(struct image *image, uint64_t end, uint64_t extent)
 {
@@ -371,7 +397,9 @@ static void put_partition(struct image *image, uint64_t bucket)
 	image_map(image, BASE + 16 * KIB, MIB, "rw-p", "");
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t meta = 2 * BASE + i * 2 * MIB;
+		image_map(image, meta - 4 * KIB, 4 * KIB, "---p", "");
 		image_map(image, meta, 4 * KIB, "rw-p", "");
+		image_map(image, meta + 4 * KIB, 4 * KIB, "---p", "");
 		IMAGE_WORDS(image, meta, 0x1400080, 0, 0, 0, BASE + 0x8000, 0, bucket);
 	}
 }
@@ -390,6 +418,19 @@ RUN(partition_bucket_outside_its_root)
 	image_classify(image);
 	assert_segment(image, BASE + 16 * KIB, MW_CLASS_UNKNOWN, MW_GUESS);
 	assert_segment(image, 2 * BASE, MW_CLASS_UNKNOWN, MW_GUESS);
+}
+
+/* Metadata alone, as other programs' pages may look, say nothing. */
+RUN(partition_without_super_pages)
+{
+	image_map(image, 0x400000, 16 * MIB, "r-xp", "/bin/program");
+	image_map(image, 0x1400000, 64 * KIB, "rw-p", "/bin/program");
+	image_map(image, BASE - 4 * KIB, 4 * KIB, "---p", "");
+	image_map(image, BASE, 4 * KIB, "rw-p", "");
+	image_map(image, BASE + 4 * KIB, 4 * KIB, "---p", "");
+	IMAGE_WORDS(image, BASE, 0x1400080, 0, 0, 0, 0, 0, 0x1400480);
+	image_classify(image);
+	assert_segment(image, BASE, MW_CLASS_UNKNOWN, MW_GUESS);
 }
 
 /* tcmalloc takes [heap]; a name that merely begins alike is no library. */
@@ -420,6 +461,8 @@ int main(void)
 		cmocka_unit_test(run_v8_needs_a_big_program),
 		cmocka_unit_test(run_v8_cage_with_rising_indices),
 		cmocka_unit_test(run_v8_cage_with_falling_indices),
+		cmocka_unit_test(run_v8_wasm_memory),
+		cmocka_unit_test(run_v8_wasm_memory_with_too_little_around),
 		cmocka_unit_test(run_jemalloc_block_and_extent),
 		cmocka_unit_test(run_jemalloc_block_that_does_not_add_up),
 		cmocka_unit_test(run_jemalloc_extent_outside_the_heap),
@@ -438,6 +481,7 @@ int main(void)
 		cmocka_unit_test(run_jvm_whose_table_is_not_there),
 		cmocka_unit_test(run_partition_super_pages),
 		cmocka_unit_test(run_partition_bucket_outside_its_root),
+		cmocka_unit_test(run_partition_without_super_pages),
 		cmocka_unit_test(run_tcmalloc_takes_brk),
 		cmocka_unit_test(run_names_given_by_the_runtime),
 	};

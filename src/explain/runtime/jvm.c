@@ -156,7 +156,9 @@ static bool read_fields(struct vm *vm, const struct mw_region *text)
 	uint64_t symbol, table, last = 0;
 	char type[NAME_LEN] = "";
 	bool is_wanted = false;
-	if (!mw_rt_symbol(vm->cx, text, "gHotSpotVMStructs", &symbol) ||
+	mw_auto_rt_elf file = { 0 };
+	if (!mw_rt_open(vm->cx, text, &file) ||
+	    !mw_rt_value(&file, "gHotSpotVMStructs", &symbol) ||
 	    !mw_rt_word(vm->cx, symbol, &table))
 		return false;
 	for (unsigned i = 0; i < MAX_FIELDS; i++, table += sizeof(struct entry)) {

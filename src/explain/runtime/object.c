@@ -107,16 +107,12 @@ void mw_rt_close(struct mw_rt_elf *file)
 	file->elf = NULL;
 }
 
-bool mw_rt_symbol(struct mw_classify *cx, const struct mw_region *text, const char *name,
-		  uint64_t *ret)
+bool mw_rt_value(struct mw_rt_elf *file, const char *name, uint64_t *ret)
 {
-	mw_auto_rt_elf file = { 0 };
 	uint64_t value;
-	if (!mw_rt_open(cx, text, &file))
-		return false;
-	mw_auto_err err = mw_elf_symbol_value(file.elf, name, &value);
+	mw_auto_err err = mw_elf_symbol_value(file->elf, name, &value);
 	if (err)
 		return false;
-	*ret = file.bias + value;
+	*ret = file->bias + value;
 	return true;
 }

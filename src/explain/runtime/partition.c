@@ -18,7 +18,6 @@ enum {
 	W_ROOT = 0,
 	W_BUCKET_MIN = 4, /* the bucket's place depends on the version */
 	ROOT_LEN = 64 << 10,
-	MAX_META = 65536,
 };
 
 /* A variable of an object: its file mapping, or the bss right behind it. */
@@ -65,54 +64,76 @@ static struct mw_err *claim(struct mw_classify *cx, uint64_t start, uint64_t end
 			       });
 }
 
-/* Small mappings at most: metadata are one page, two where guards merge. */
-static struct mw_err *claim_metadata(struct mw_classify *cx, unsigned *n_found)
+static bool inaccessible_at(const struct mw_region *region, uint64_t start, uint64_t end)
 {
-	size_t n;
-	const struct mw_region *regions =
-		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
-	struct mw_err *err = NULL;
-	*n_found = 0;
-	for (size_t i = 0; i < n && *n_found < MAX_META && !err; i++) {
-		const struct mw_region *region = &regions[i];
-		if (region->end - region->start > PAYLOAD || !mw_rt_is_heapish(region) ||
-		    !is_metadata(cx, region->start))
-			continue;
-		++*n_found;
-		err = claim(cx, region->start, region->end, true,
-			    "PartitionAlloc metadata",
-			    "a page that names a PartitionRoot and a bucket of it");
-	}
-	return err;
+	return (region->start == end || region->end == start) &&
+	       !(region->perms & (MW_PERM_READ | MW_PERM_WRITE));
 }
 
-/* Regions that begin 16 KiB into a super page, with a guard below. */
-static struct mw_err *claim_super_pages(struct mw_classify *cx, bool proved)
+/* One page of metadata, or two, between guards. */
+static bool is_guarded_metadata(struct mw_classify *cx, const struct mw_region *regions,
+				size_t n, size_t i)
+{
+	const struct mw_region *region = &regions[i];
+	uint64_t start = region->start, end = region->end;
+	return i > 0 && i + 1 < n && end - start < PAYLOAD && mw_rt_is_heapish(region) &&
+	       inaccessible_at(&regions[i - 1], start, end) &&
+	       inaccessible_at(&regions[i + 1], start, end) && is_metadata(cx, start);
+}
+
+/* A super page's usable part begins 16 KiB in, with a guard below. */
+static bool is_super_page(const struct mw_region *regions, size_t i)
+{
+	const struct mw_region *region = &regions[i];
+	return i > 0 && (region->start & (SUPER_PAGE - 1)) == PAYLOAD &&
+	       mw_rt_is_heapish(region) &&
+	       inaccessible_at(&regions[i - 1], region->start, region->end);
+}
+
+struct count {
+	size_t n_metadata, n_super_pages;
+};
+
+static struct count count_pages(struct mw_classify *cx)
+{
+	size_t n;
+	struct count count = { 0 };
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	for (size_t i = 0; i < n; i++)
+		count.n_super_pages += is_super_page(regions, i);
+	/* Without super pages the headers need not be read at all. */
+	for (size_t i = 0; i < n && count.n_super_pages; i++)
+		count.n_metadata += is_guarded_metadata(cx, regions, n, i);
+	return count;
+}
+
+static struct mw_err *claim_pages(struct mw_classify *cx, bool proved)
 {
 	size_t n;
 	const struct mw_region *regions =
 		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
 	struct mw_err *err = NULL;
-	for (size_t i = 1; i < n && !err; i++) {
-		const struct mw_region *region = &regions[i];
-		if ((region->start & (SUPER_PAGE - 1)) != PAYLOAD ||
-		    !mw_rt_is_heapish(region) || regions[i - 1].end != region->start ||
-		    (regions[i - 1].perms & (MW_PERM_READ | MW_PERM_WRITE)))
-			continue;
-		err = claim(cx, region->start - PAYLOAD,
-			    mw_rt_up(region->end, SUPER_PAGE), proved, NULL,
-			    "super pages of PartitionAlloc, by their layout; the "
-			    "metadata's roots were verified");
+	for (size_t i = 0; i < n && !err; i++) {
+		uint64_t start = regions[i].start, end = regions[i].end;
+		if (is_super_page(regions, i))
+			err = claim(cx, start - PAYLOAD, mw_rt_up(end, SUPER_PAGE),
+				    proved, NULL,
+				    "super pages of PartitionAlloc, by their layout; the "
+				    "roots that their metadata name were verified");
+		else if (is_guarded_metadata(cx, regions, n, i))
+			err = claim(cx, start, end, proved, "PartitionAlloc metadata",
+				    "a page that names a PartitionRoot and a bucket of "
+				    "it");
 	}
 	return err;
 }
 
 struct mw_err *mw_classify_partition(struct mw_classify *cx)
 {
-	unsigned n_found;
 	if (!mw_rt_has_big_program(cx))
 		return NULL;
-	struct mw_err *err = claim_metadata(cx, &n_found);
-	/* One page like that may be chance. */
-	return err || !n_found ? err : claim_super_pages(cx, n_found > 1);
+	struct count count = count_pages(cx);
+	/* One page like metadata may be chance. */
+	return count.n_metadata ? claim_pages(cx, count.n_metadata > 1) : NULL;
 }

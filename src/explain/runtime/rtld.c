@@ -66,12 +66,11 @@ static struct mw_err *claim_record(struct mw_classify *cx, uint64_t addr,
  * table is { entries, size, n_elements } in the name space, and grows before malloc is
  * there.
  */
-static struct mw_err *claim_unique(struct mw_classify *cx, const struct mw_region *text)
+static struct mw_err *claim_unique(struct mw_classify *cx, uint64_t global)
 {
-	uint64_t addr, word[GLOBAL_WORDS];
+	uint64_t word[GLOBAL_WORDS];
 	struct mw_err *err = NULL;
-	if (!mw_rt_symbol(cx, text, "_rtld_global", &addr) ||
-	    !mw_peek(cx, addr, word, sizeof(word)))
+	if (!mw_peek(cx, global, word, sizeof(word)))
 		return NULL;
 	for (unsigned i = 0; i + 2 < GLOBAL_WORDS && !err; i++) {
 		uint64_t table = le64toh(word[i]), size = le64toh(word[i + 1]);
@@ -84,13 +83,11 @@ static struct mw_err *claim_unique(struct mw_classify *cx, const struct mw_regio
 	return err;
 }
 
-struct mw_err *mw_classify_rtld(struct mw_classify *cx)
+static struct mw_err *claim_records(struct mw_classify *cx, uint64_t debug)
 {
-	const struct mw_region *text = mw_rt_object(cx, "ld-linux");
 	uint64_t addr, word[MAP_WORDS];
 	struct mw_err *err = NULL;
-	if (!text || !mw_rt_symbol(cx, text, "_r_debug", &addr) ||
-	    !mw_rt_word(cx, addr + R_MAP, &addr))
+	if (!mw_rt_word(cx, debug + R_MAP, &addr))
 		return NULL;
 	for (unsigned i = 0; addr && i < MAX_OBJECTS && !err; i++) {
 		if (!mw_peek(cx, addr, word, sizeof(word)) ||
@@ -99,5 +96,20 @@ struct mw_err *mw_classify_rtld(struct mw_classify *cx)
 		err = claim_record(cx, addr, word);
 		addr = le64toh(word[L_NEXT]);
 	}
-	return err ? err : claim_unique(cx, text);
+	return err;
+}
+
+struct mw_err *mw_classify_rtld(struct mw_classify *cx)
+{
+	const struct mw_region *text = mw_rt_object(cx, "ld-linux");
+	mw_auto_rt_elf file = { 0 };
+	uint64_t addr;
+	struct mw_err *err = NULL;
+	if (!text || !mw_rt_open(cx, text, &file))
+		return NULL;
+	if (mw_rt_value(&file, "_r_debug", &addr))
+		err = claim_records(cx, addr);
+	if (!err && mw_rt_value(&file, "_rtld_global", &addr))
+		err = claim_unique(cx, addr);
+	return err;
 }

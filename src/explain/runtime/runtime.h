@@ -73,8 +73,7 @@ void mw_rt_close(struct mw_rt_elf *file);
 #define mw_auto_rt_elf __attribute__((cleanup(mw_rt_close))) struct mw_rt_elf
 
 /* The run-time address of a symbol. */
-bool mw_rt_symbol(struct mw_classify *cx, const struct mw_region *text, const char *name,
-		  uint64_t *ret) MW_MUST_USE;
+bool mw_rt_value(struct mw_rt_elf *file, const char *name, uint64_t *ret) MW_MUST_USE;
 
 /* Rounds up and down to a power of two. */
 static inline uint64_t mw_rt_up(uint64_t addr, uint64_t to)

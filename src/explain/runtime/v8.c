@@ -29,6 +29,8 @@ enum {
 
 #define CAGE (UINT64_C(4) << 30)
 #define OILPAN_CAGE_MAX (UINT64_C(64) << 30)
+#define WASM_BELOW (UINT64_C(2) << 30)
+#define WASM_ABOVE (UINT64_C(8) << 30)
 #define MAX_CHUNK_LEN (UINT64_C(4) << 30)
 
 struct chunk {
@@ -364,6 +366,40 @@ static struct mw_err *find_oilpan(struct mw_classify *cx)
 	return err;
 }
 
+/*
+ * WebAssembly memory: so much inaccessible space around it that no 32-bit index leaves
+ * it, 2 GiB below and 8 GiB from its start on.
+ */
+static struct mw_err *find_wasm(struct mw_classify *cx)
+{
+	size_t n;
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	struct mw_err *err = NULL;
+	for (size_t i = 1; i + 1 < n && !err; i++) {
+		const struct mw_region *below = &regions[i - 1], *memory = &regions[i];
+		const struct mw_region *above = &regions[i + 1];
+		if (!mw_rt_is_heapish(memory) || below->end != memory->start ||
+		    above->start != memory->end || (below->perms & MW_PERM_READ) ||
+		    (above->perms & MW_PERM_READ) ||
+		    below->end - below->start < WASM_BELOW ||
+		    above->end - memory->start < WASM_ABOVE)
+			continue;
+		err = mw_rt_claim(cx, &(struct mw_claim){
+					      .start = memory->start,
+					      .end = memory->end,
+					      .class = MW_CLASS_V8_HEAP,
+					      .confidence = MW_LIKELY,
+					      .rank = MW_RANK_SHAPE,
+					      .name = "WebAssembly memory",
+					      .evidence = "2 GiB of guard below, 8 GiB "
+							  "from its start on, in a "
+							  "process with V8",
+				      });
+	}
+	return err;
+}
+
 struct mw_err *mw_classify_v8(struct mw_classify *cx)
 {
 	if (!mw_rt_has_big_program(cx))
@@ -371,7 +407,8 @@ struct mw_err *mw_classify_v8(struct mw_classify *cx)
 	struct mw_err *err = find_chunks(cx);
 	if (!err)
 		err = find_cages(cx);
-	if (!err && mw_classify_seen(cx)->v8)
-		err = find_oilpan(cx);
-	return err;
+	if (err || !mw_classify_seen(cx)->v8)
+		return err;
+	err = find_oilpan(cx);
+	return err ? err : find_wasm(cx);
 }
