@@ -27,9 +27,9 @@ enum fate { PASS, OTHER };
 #define OTHER_TEXT_LINE                                                             \
 	"00400000-00401000 r-xp 00000000 fe:00 4242                               " \
 	"/usr/bin/other\n"
-#define OTHER_STACK_LINE \
-	"7ffc00000000-7ffc00001000 rw-p 00000000 00:00 0                          "
-"[stack]\n"
+#define OTHER_STACK_LINE                                                            \
+	"7ffc00000000-7ffc00001000 rw-p 00000000 00:00 0                          " \
+	"[stack]\n"
 #define OTHER_COUNTERS                                               \
 	"Size:                  4 kB\nKernelPageSize:        4 kB\n" \
 	"MMUPageSize:           4 kB\nRss:                   4 kB\n" \
@@ -42,8 +42,7 @@ enum fate { PASS, OTHER };
 	"VmRSS:\t       8 kB\nRssAnon:\t       8 kB\nRssFile:\t       0 kB\n" \
 	"RssShmem:\t       0 kB\nVmSwap:\t       0 kB\nThreads:\t1\n"
 
-	static struct flaky *
-	flaky_of(struct mw_source *src)
+static struct flaky *flaky_of(struct mw_source *src)
 {
 	return (struct flaky *)src;
 }

@@ -247,9 +247,9 @@ bool mw_scrub_path(struct mw_scrub *scrub, const char *path, size_t len, bool es
 		mw_auto_buf plain = { 0 };
 		ok = escaped ? add_unescaped(path, len, &plain)
 			     : mw_buf_add(&plain, path, len);
-		ok = ok &&
-		     (*path == '/' ? add_plain_path(scrub, plain.data, plain.len, out)
-				   : mw_scrub_name(scrub, plain.data, plain.len, out));
+		const char *name = mw_buf_str(&plain);
+		ok = ok && (*path == '/' ? add_plain_path(scrub, name, plain.len, out)
+					 : mw_scrub_name(scrub, name, plain.len, out));
 	}
 	return ok && (!is_deleted || mw_buf_add(out, deleted, deleted_len));
 }
