@@ -269,6 +269,10 @@ struct mw_err *mw_elf_claim_object(struct mw_elf_scan *scan, struct mw_elf_objec
 		unsigned best = 0;
 		bool member = false;
 		uint64_t bias, best_bias = 0;
+		/* A hole is left over from mapping the whole file: its offset misleads.
+		 */
+		if (!(region->perms & (MW_PERM_READ | MW_PERM_WRITE | MW_PERM_EXEC)))
+			continue;
 		for (size_t j = 0; j < object->n_loads; j++) {
 			if (!match_load(scan, &object->loads[j], region, &bias))
 				continue;

@@ -199,8 +199,8 @@ static void image_put(struct image *image, uint64_t addr, const void *bytes, siz
 	}
 }
 
-static void image_put_words(struct image *image, uint64_t addr, const uint64_t *words,
-			    size_t n)
+static inline void image_put_words(struct image *image, uint64_t addr,
+				   const uint64_t *words, size_t n)
 {
 	image_put(image, addr, words, n * sizeof(*words));
 }
@@ -209,8 +209,8 @@ static void image_put_words(struct image *image, uint64_t addr, const uint64_t *
 			sizeof((uint64_t[]){ __VA_ARGS__ }) / 8)
 
 /* An ELF object of one page: a symbol, and a section of this name without contents. */
-static void image_elf(struct image *image, const char *symbol, uint64_t value,
-		      const char *section)
+static inline void image_elf(struct image *image, const char *symbol, uint64_t value,
+			     const char *section)
 {
 	unsigned char *elf = image->object;
 	static const char names[] = "\0.dynsym\0.dynstr\0.shstrtab\0";
@@ -268,7 +268,7 @@ static void image_elf(struct image *image, const char *symbol, uint64_t value,
 }
 
 /* Takes the snapshot and classifies it; no absent page may have been read. */
-static void image_classify(struct image *image)
+static inline void image_classify(struct image *image)
 {
 	struct mw_snapshot_opts opts = { .engine = MW_ENGINE_PAGES };
 	struct mw_err *err =
