@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <string.h>
 
+/* Bytes need not be aligned; what follows AT_NULL is not part of the vector. */
 bool mw_auxv_find(const void *bytes, size_t len, uint64_t type, uint64_t *ret)
 {
 	const unsigned char *pos = bytes;

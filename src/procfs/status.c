@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
+/*
+ * "Key:\tvalue" lines, whose number differs between kernels: HugetlbPages came with
+ * Linux 4.4, RssAnon with 4.5, Kthread after 6.1. The Name line comes first and is the
+ * only one a process writes; its newlines are escaped ("\\n"), so it cannot feign
+ * another line.
+ */
 #include "procfs/status.h"
 
 #include "base/num.h"
 
 #include <string.h>
 
+/* How a value is written. */
 enum line_kind {
 	LINE_KB,  /* a size in kB, kept in bytes */
 	LINE_DEC, /* the first number */
@@ -60,6 +67,7 @@ static bool nth_number(const char *pos, const char *eol, unsigned n, uint64_t *r
 	return true;
 }
 
+/* n_ns counts the namespaces: more than one means that the target is in a nested one. */
 static void take_ns_pids(const char *pos, const char *eol, struct mw_status *ret)
 {
 	unsigned n = 0;
@@ -70,6 +78,7 @@ static void take_ns_pids(const char *pos, const char *eol, struct mw_status *ret
 	ret->n_ns = n;
 }
 
+/* A value that is cut, no number or too large leaves the member unknown. */
 static void take_value(const struct line_key *key, const char *pos, const char *eol,
 		       struct mw_status *ret)
 {

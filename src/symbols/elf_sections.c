@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Section headers, and the notes that name a build. */
+/*
+ * Section headers, and the notes that name a build. Sections are not mapped: they stand
+ * at the end of the file, may be stripped, and nothing at run time depends on them. So
+ * they are read only when asked for, and what is wrong with them is an error here alone.
+ */
 #include "symbols/elf_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* Decodes one header; its name comes with name_sections(). */
 static struct mw_elf_section take_section(const struct mw_elf *elf,
 					  const unsigned char *entry)
 {
@@ -79,6 +84,7 @@ static struct mw_err *name_sections(const struct mw_elf *elf, const struct layou
 	return NULL;
 }
 
+/* Takes over nothing unless all went well. */
 static struct mw_err *take_sections(struct mw_elf *elf, const struct layout *layout,
 				    const unsigned char *headers)
 {
@@ -192,6 +198,8 @@ static bool find_build_id(const struct mw_elf *elf, const unsigned char *notes,
 	return false;
 }
 
+/* Segments of notes are padded to 8 where p_align says so (.note.gnu.property), else 4.
+ */
 static struct mw_err *read_notes(const struct mw_elf *elf, uint64_t offset, uint64_t len,
 				 uint64_t align, char hex[129], bool *found)
 {

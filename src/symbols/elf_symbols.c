@@ -19,6 +19,7 @@ void mw_elf_symbols_deinit(struct mw_elf_symbols *symbols)
 	*symbols = (struct mw_elf_symbols){ 0 };
 }
 
+/* An object has at most one symbol table of each type (gABI, "Sections"). */
 static const struct mw_elf_section *section_of_type(const struct mw_elf_section *sections,
 						    size_t n, uint32_t type)
 {
@@ -28,6 +29,7 @@ static const struct mw_elf_section *section_of_type(const struct mw_elf_section 
 	return NULL;
 }
 
+/* Symbols and their names. A length that is no multiple of the entry loses its rest. */
 static struct mw_err *read_symbols(const struct mw_elf *elf,
 				   const struct mw_elf_section *table,
 				   const struct mw_elf_section *strings,
@@ -90,6 +92,7 @@ static const char *name_of(const struct mw_elf *elf, const struct mw_elf_symbols
 	return at < symbols->strings_len ? symbols->strings + at : NULL;
 }
 
+/* Undefined symbols only name what another object has. Entry 0 is always empty. */
 static bool find_value(const struct mw_elf *elf, const struct mw_elf_symbols *symbols,
 		       const char *name, uint64_t *ret)
 {
@@ -170,6 +173,10 @@ static int compare_places(const void *a, const void *b)
 	return x->index > y->index ? -1 : x->index < y->index;
 }
 
+/*
+ * Functions may lie inside each other (cold parts, assembler), so that the last one to
+ * begin before an address need not hold it. max_end says how far back looking pays.
+ */
 static struct mw_err *sort_places(const struct mw_elf *elf,
 				  struct mw_elf_symbols *symbols)
 {
