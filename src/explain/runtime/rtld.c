@@ -18,31 +18,55 @@ enum {
 	MAP_WORDS = 120, /* its length in no version is less */
 	MAX_OBJECTS = 4096,
 	MAX_REGION = 1 << 20, /* larger memory is not the loader's */
-	GLOBAL_WORDS = 64,    /* of _rtld_global: its first name space */
-	UNIQUE_LEN = 32,      /* struct unique_sym */
+	SMALL_REGION = 64 << 10,
+	GLOBAL_WORDS = 64, /* of _rtld_global: its first name space */
+	UNIQUE_LEN = 32,   /* struct unique_sym */
 	MAX_UNIQUE = 1 << 15,
 };
 
-/* Pages of small nameless mappings; [heap] and large regions are malloc's. */
+static struct mw_err *claim(struct mw_classify *cx, uint64_t start, uint64_t end,
+			    bool certain)
+{
+	return mw_claim(cx,
+			&(struct mw_claim){
+				.start = start,
+				.end = end,
+				.class = MW_CLASS_LOADER_DATA,
+				.confidence = certain ? MW_CERTAIN : MW_LIKELY,
+				.rank = MW_RANK_SHAPE,
+				.name = "link maps",
+				.evidence = certain ? "records of loaded objects, in the "
+						      "loader's list (_r_debug)"
+						    : "beside records of loaded "
+						      "objects",
+			});
+}
+
+/* Small nameless mappings only: [heap] and large ones are malloc's. */
+static const struct mw_region *own_region(const struct mw_classify *cx, uint64_t addr)
+{
+	const struct mw_region *region = mw_snapshot_find(mw_classify_snapshot(cx), addr);
+	return region && !region->name[0] && mw_rt_is_heapish(region) &&
+			       region->end - region->start <= MAX_REGION
+		       ? region
+		       : NULL;
+}
+
 static struct mw_err *claim_pages(struct mw_classify *cx, uint64_t start, uint64_t end)
 {
-	const struct mw_region *region =
-		mw_snapshot_find(mw_classify_snapshot(cx), start);
-	if (!region || region->name[0] || !mw_rt_is_heapish(region) ||
-	    region->end - region->start > MAX_REGION)
+	const struct mw_region *region = own_region(cx, start);
+	if (!region)
 		return NULL;
-	if (end > region->end)
-		end = region->end;
-	return mw_claim(cx, &(struct mw_claim){
-				    .start = start,
-				    .end = end,
-				    .class = MW_CLASS_LOADER_DATA,
-				    .confidence = MW_CERTAIN,
-				    .rank = MW_RANK_SHAPE,
-				    .name = "link maps",
-				    .evidence = "records of loaded objects, in the "
-						"loader's list (_r_debug)",
-			    });
+	return claim(cx, start, end < region->end ? end : region->end, true);
+}
+
+/* A mapping as small as that was made for the loader as a whole. */
+static struct mw_err *claim_rest(struct mw_classify *cx, uint64_t addr)
+{
+	const struct mw_region *region = own_region(cx, addr);
+	if (!region || region->end - region->start > SMALL_REGION)
+		return NULL;
+	return claim(cx, region->start, region->end, false);
 }
 
 /* A record, and the names and lists that it points to. */
@@ -83,7 +107,7 @@ static struct mw_err *claim_unique(struct mw_classify *cx, uint64_t global)
 	return err;
 }
 
-static struct mw_err *claim_records(struct mw_classify *cx, uint64_t debug)
+static struct mw_err *claim_records(struct mw_classify *cx, uint64_t debug, bool rest)
 {
 	uint64_t addr, word[MAP_WORDS];
 	struct mw_err *err = NULL;
@@ -93,7 +117,7 @@ static struct mw_err *claim_records(struct mw_classify *cx, uint64_t debug)
 		if (!mw_peek(cx, addr, word, sizeof(word)) ||
 		    le64toh(word[L_REAL]) != addr)
 			break;
-		err = claim_record(cx, addr, word);
+		err = rest ? claim_rest(cx, addr) : claim_record(cx, addr, word);
 		addr = le64toh(word[L_NEXT]);
 	}
 	return err;
@@ -107,8 +131,12 @@ struct mw_err *mw_classify_rtld(struct mw_classify *cx)
 	struct mw_err *err = NULL;
 	if (!text || !mw_rt_open(cx, text, &file))
 		return NULL;
-	if (mw_rt_value(&file, "_r_debug", &addr))
-		err = claim_records(cx, addr);
+	/* What is certain comes last: of equal ranks the later claim is shown. */
+	if (mw_rt_value(&file, "_r_debug", &addr)) {
+		err = claim_records(cx, addr, true);
+		if (!err)
+			err = claim_records(cx, addr, false);
+	}
 	if (!err && mw_rt_value(&file, "_rtld_global", &addr))
 		err = claim_unique(cx, addr);
 	return err;
