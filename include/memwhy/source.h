@@ -129,7 +129,7 @@ struct mw_facts {
 /* Opens this machine. */
 struct mw_err *mw_source_open_live(struct mw_source **ret) MW_MUST_USE;
 
-/* Opens a tree written by `memwhy capture`; the format is in docs/formats.md. */
+/* Opens a tree written by `memwhy capture`; the format is in docs/trees.md. */
 struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret) MW_MUST_USE;
 
 /* What a recording keeps beyond facts and structures. */
