@@ -31,6 +31,34 @@ void mw_text_gap(struct mw_out *out)
 		mw_out_putc(out, '\n');
 }
 
+/* A number keeps its unit: "138 KiB" is one word. */
+static bool splits_unit(const char *text, const char *blank)
+{
+	static const char *const units[] = { "%",   "B",   "KiB", "MiB",
+					     "GiB", "TiB", "s",   "ms" };
+	if (blank == text || blank[-1] < '0' || blank[-1] > '9')
+		return false;
+	size_t len = strcspn(blank + 1, " ,;.:)");
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strlen(units[i]) == len && !memcmp(blank + 1, units[i], len))
+			return true;
+	return false;
+}
+
+/*
+ * The last place to break at or before `fits`, which may be a blank; NULL: none. Blanks
+ * at the very start are indentation and no such place.
+ */
+static const char *last_break(const char *text, size_t fits)
+{
+	const char *first = text + strspn(text, " ");
+	const char *blank = text + fits + (text[fits] == ' ');
+	while ((blank = memrchr(text, ' ', (size_t)(blank - text))) && blank > first)
+		if (!splits_unit(text, blank))
+			return blank;
+	return NULL;
+}
+
 /* How much of the text goes on a line of `room` columns; at least one word. */
 static size_t line_len(const char *text, size_t room)
 {
@@ -38,13 +66,8 @@ static size_t line_len(const char *text, size_t room)
 	size_t fits = mw_text_fit(text, len, room);
 	if (fits == len)
 		return len;
-	if (text[fits] == ' ')
-		return fits;
-	const char *blank = memrchr(text, ' ', fits);
-	/* Blanks at the very start are indentation, not a place to break. */
-	if (blank && blank != text && strspn(text, " ") < (size_t)(blank - text))
-		return (size_t)(blank - text);
-	return fits + strcspn(text + fits, " ");
+	const char *blank = last_break(text, fits);
+	return blank ? (size_t)(blank - text) : fits + strcspn(text + fits, " ");
 }
 
 /* Ends without the last line's newline. */

@@ -8,9 +8,11 @@
 #include <jansson.h>
 #include <locale.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -177,8 +179,9 @@ static void text_colour(void **state)
 	free(text);
 }
 
-#define HOSTILE \
-	"a\nb\x1b[31m\xff\xc0\xaf\xe2\x80\xae\xed\xa0\x80\xc2\x9b\x7f\"\\,\t\xe2\x80\x8b%s"
+#define HOSTILE                                                               \
+	"a\nb\x1b[31m\xff\xc0\xaf\xe2\x80\xae\xed\xa0\x80\xc2\x9b\x7f\"\\,\t" \
+	"\xe2\x80\x8b%s"
 
 /* Both layouts: nothing a terminal acts on, one line a row, all bytes to be seen. */
 static void text_hostile(void **state)
@@ -261,6 +264,8 @@ static void text_wrapping(void **state)
 	start(&cap, (struct mw_out_opts){ .width = 30 });
 	mw_out_headline(cap.out, "one two three four five six seven eight");
 	mw_out_note(cap.out, 4, "one two three four five six seven");
+	mw_out_note(cap.out, 0, "a number keeps its unit: 4.97 GiB, its word");
+	mw_out_note(cap.out, 0, "   indented, and longer than a line");
 	mw_out_item(cap.out, 1, "65 arenas for 68 threads keep 4.97 GiB");
 	mw_out_item(cap.out, 12, "unbreakable/path/longer/than/the/whole/line now");
 	char *text = end(&cap);
@@ -268,6 +273,10 @@ static void text_wrapping(void **state)
 				  "seven eight\n"
 				  "    one two three four five\n"
 				  "    six seven\n"
+				  "a number keeps its unit:\n"
+				  "4.97 GiB, its word\n"
+				  "   indented, and longer than a\n"
+				  "line\n"
 				  "\n"
 				  "  1  65 arenas for 68 threads\n"
 				  "     keep 4.97 GiB\n"
@@ -456,6 +465,65 @@ static void write_errors(void **state)
 	}
 }
 
+/* A reader that went away is an error like any other; what to do is the caller's. */
+static void closed_pipe(void **state)
+{
+	(void)state;
+	int ends[2];
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe(ends), 0);
+	close(ends[0]);
+	FILE *file = fdopen(ends[1], "w");
+	assert_non_null(file);
+	struct mw_out *out;
+	assert_null(mw_out_create(&(struct mw_out_opts){ 0 }, file, &out));
+	mw_out_headline(out, "nobody reads this");
+	struct mw_err *err = mw_out_finish(out);
+	assert_non_null(err);
+	assert_int_equal(err->errnum, EPIPE);
+	mw_err_free(err);
+	fclose(file);
+}
+
+/* Bytes of every kind, with those that matter more often than chance would have them. */
+static void random_string(char *str, size_t max, unsigned *seed)
+{
+	static const char often[] = "\x1b\n\r\\\",/ \xc2\xe2\x80\xae\xf0\x9f\xed\xa0";
+	size_t len = (size_t)rand_r(seed) % max;
+	for (size_t i = 0; i < len; i++) {
+		int pick = rand_r(seed);
+		str[i] = pick & 1 ? often[(size_t)(pick >> 1) % (sizeof(often) - 1)]
+				  : (char)(1 + (pick >> 1) % 255);
+	}
+	str[len] = '\0';
+}
+
+static void any_string(void **state)
+{
+	(void)state;
+	unsigned seed = 1;
+	for (unsigned i = 0; i < 4000; i++) {
+		char str[32];
+		enum mw_format format = i % 4;
+		random_string(str, sizeof(str), &seed);
+		struct capture cap;
+		start(&cap, (struct mw_out_opts){ .format = format,
+						  .utf8 = i & 4,
+						  .width = i & 8 ? 1 + i % 40 : 0 });
+		document(cap.out, str);
+		char *text = end(&cap);
+		for (const char *c = text; *c; c++)
+			assert_true((unsigned char)*c >= ' ' || *c == '\n' ||
+				    (*c == '\r' && format == MW_FORMAT_CSV));
+		if (format == MW_FORMAT_JSON) {
+			json_t *root = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
+			assert_non_null(root);
+			json_decref(root);
+		}
+		free(text);
+	}
+}
+
 static void shares(void **state)
 {
 	(void)state;
@@ -508,7 +576,8 @@ int main(void)
 		cmocka_unit_test(json_hostile),  cmocka_unit_test(json_unfinished),
 		cmocka_unit_test(ndjson),        cmocka_unit_test(csv),
 		cmocka_unit_test(many_rows),     cmocka_unit_test(streamed_like_small),
-		cmocka_unit_test(write_errors),  cmocka_unit_test(shares),
+		cmocka_unit_test(write_errors),  cmocka_unit_test(closed_pipe),
+		cmocka_unit_test(any_string),    cmocka_unit_test(shares),
 		cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
