@@ -71,6 +71,20 @@ static struct mw_err *by_name(struct mw_cli *cli, const char *name, pid_t *ret)
 	return err;
 }
 
+/* A recording most often holds one process, readable or not: that is meant then. */
+static struct mw_err *recorded(struct mw_cli *cli, pid_t *ret)
+{
+	struct mw_arena arena = { 0 };
+	struct mw_candidates found = { 0 };
+	struct mw_err *err = mw_find_by_name(cli->src, NULL, 0, &arena, &found);
+	bool one = !err && found.n == 1;
+	if (one)
+		*ret = found.items[0].pid;
+	mw_vec_deinit(&found);
+	mw_arena_deinit(&arena);
+	return err || one ? err : mw_find_largest(cli->src, 0, ret);
+}
+
 struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
 {
 	const char *operand = cli->n_args ? cli->args[0] : NULL;
@@ -78,7 +92,7 @@ struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
 	if (!operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
 		return mw_find_largest(cli->src, getpid(), ret);
 	if (!operand && mw_opt_set(&cli->opts, MW_OPT_ROOT))
-		return mw_find_largest(cli->src, 0, ret);
+		return recorded(cli, ret);
 	if (!operand)
 		return mw_err_new(MW_ERR_USAGE, 0, "",
 				  "which process? give a pid or a name, or --largest");

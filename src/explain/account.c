@@ -287,9 +287,14 @@ static struct mw_err *unmapped_shmem(struct mw_explain *ex, uint64_t *ret)
 	}
 	mw_fds_deinit(&fds);
 	if (err && err->code != MW_ERR_NOMEM) {
-		struct mw_err *gap = mw_explain_gap(
-			ex, "shared memory held open but not mapped", err->msg,
-			err->code == MW_ERR_DENIED ? "sudo memwhy" : "");
+		const char *remedy =
+			err->code != MW_ERR_DENIED
+				? ""
+				: mw_arena_printf(&ex->arena, "sudo memwhy %d",
+						  mw_snapshot_process(snap)->pid);
+		struct mw_err *gap =
+			mw_explain_gap(ex, "shared memory held open but not mapped",
+				       err->msg, remedy ? remedy : "");
 		mw_err_free(err);
 		return gap;
 	}

@@ -150,8 +150,8 @@ static void totals_fields(struct mw_out *out, const struct mw_counts *sum, uint6
 {
 	bool uss = sum->have & MW_HAVE_USS;
 	mw_out_object(out, "totals");
-	mw_out_field(out, "regions", MW_TYPE_COUNT, mw_cell_u(n));
-	mw_out_field(out, "size", MW_TYPE_BYTES, mw_cell_u(size));
+	mw_out_field(out, "regions", MW_TYPE_COUNT, mw_cell_if(n, n));
+	mw_out_field(out, "size", MW_TYPE_BYTES, mw_cell_if(n, size));
 	mw_out_field(out, "rss", MW_TYPE_BYTES,
 		     mw_cell_if(sum->have & MW_HAVE_RSS, sum->rss));
 	mw_out_field(out, "pss", MW_TYPE_BYTES,
@@ -174,7 +174,10 @@ static void view_totals(struct mw_out *out, const struct mw_snapshot *snap)
 	for (size_t i = 0; i < n; i++)
 		size += regions[i].end - regions[i].start;
 	totals_fields(out, sum, size, n);
-	mw_out_field(out, "largest_hole", MW_TYPE_BYTES, mw_cell_u(largest_hole(snap)));
+	mw_out_field(out, "largest_hole", MW_TYPE_BYTES,
+		     mw_cell_if(n, largest_hole(snap)));
+	if (!n)
+		return;
 	bool ok = mw_buf_printf(&text, "%zu mappings, virtual %s", n,
 				mw_units_bytes(size, MW_UNIT_AUTO, words[0]));
 	if (sum->have & MW_HAVE_RSS)

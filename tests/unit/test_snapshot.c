@@ -393,9 +393,9 @@ static void swapped_shmem_needs_smaps(void **state)
 	struct world w = make_world(
 		"10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n", pages, 1);
 	(void)state;
-	w.smaps =
-		"10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n" SMAPS_HEAD
-		"Rss: 4 kB\nPss: 4 kB\nPrivate_Dirty: 4 kB\nAnonymous: 0 kB\nSwap: 32 kB\n";
+	w.smaps = "10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n" SMAPS_HEAD
+		  "Rss: 4 kB\nPss: 4 kB\nPrivate_Dirty: 4 kB\nAnonymous: 0 kB\n"
+		  "Swap: 32 kB\n";
 	w.meminfo = "SwapTotal: 1000 kB\nSwapFree: 1000 kB\n";
 	mw_auto_snapshot quiet = take(&w, 0);
 	assert_int_equal(mw_snapshot_totals(quiet)->engine, MW_ENGINE_PAGES);
@@ -439,9 +439,9 @@ static void zombie_has_no_memory(void **state)
 {
 	struct world w = make_world("", NULL, 0);
 	(void)state;
-	w.stat =
-		"7 (gone) Z 1 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 500 0 0 0 0 0 0 0 0 0 0 0 0"
-		" 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+	w.stat = "7 (gone) Z 1 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 500 0 0 0 0 0 0 0 0"
+		 " 0 0 0 0"
+		 " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
 	w.status = "Name:\tgone\nState:\tZ (zombie)\nThreads:\t1\n";
 	mw_auto_snapshot snap = take(&w, 0);
 	assert_true(has_gap(snap, "mappings"));
@@ -493,16 +493,16 @@ static void rules_on_status(void **state)
 	}
 }
 
+#define ROLLUP "10000-20000 ---p 00000000 00:00 0 [rollup]\nRss: 8 kB\n"
+
 static void rule_lazyfree(void **state)
 {
 	static const struct pages pages[] = { { 0x10000, 2, EXCLUSIVE, 0, 0 } };
 	struct world w = make_world(ONE_REGION, pages, 1);
 	(void)state;
-	w.rollup =
-		"10000-20000 ---p 00000000 00:00 0 [rollup]\nRss: 8 kB\nLazyFree: 4096 kB\n";
+	w.rollup = ROLLUP "LazyFree: 4096 kB\n";
 	assert_true(finds(&w, MW_WANT_ROLLUP, "lazyfree"));
-	w.rollup =
-		"10000-20000 ---p 00000000 00:00 0 [rollup]\nRss: 8 kB\nLazyFree: 0 kB\n";
+	w.rollup = ROLLUP "LazyFree: 0 kB\n";
 	assert_false(finds(&w, MW_WANT_ROLLUP, "lazyfree"));
 }
 

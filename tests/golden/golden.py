@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Recorded trees x commands x formats, against the answers that are kept here.
+
+usage: golden.py MEMWHY TREES EXPECTED   (MW_UPDATE=1 rewrites; read the diff)
+
+Each tree is tests/trees/NAME, each answer EXPECTED/NAME/COMMAND.  What a tree holds
+and how it was made is in tests/trees/README.md.  On every tree the account is also
+checked to conserve: buckets and rest sum to Rss.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+COMMANDS = {
+    "why.txt": ["why"],
+    "why-v.txt": ["why", "-v"],
+    "why.json": ["why", "--json"],
+    "why.csv": ["why", "--csv"],
+    "why.ndjson": ["why", "--ndjson"],
+    "map.txt": ["map"],
+    "map-all.txt": ["map", "-a", "-k"],
+    "map.json": ["map", "--json"],
+    "map-smaps.json": ["map", "--engine", "smaps", "--json"],
+    "map.csv": ["map", "--csv"],
+    "map.ndjson": ["map", "--ndjson"],
+    "map-summary.txt": ["map", "--summary"],
+    "map-pages.txt": ["map", "--pages", "--class", "heap"],
+    "map-sort.txt": ["map", "--sort", "rss", "--class", "lib"],
+    "doctor.txt": ["doctor"],
+    "doctor.json": ["doctor", "--json"],
+}
+
+
+def environment():
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))}
+    env.update(LC_ALL="C.UTF-8", COLUMNS="120", NO_COLOR="1", TERM="dumb")
+    return env
+
+
+def answer(memwhy, tree, args):
+    done = subprocess.run([memwhy, *args, "--root", tree], env=environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    text = done.stdout.decode() + "".join(
+        f"stderr: {line}\n" for line in done.stderr.decode().splitlines())
+    return f"{text}exit: {done.returncode}\n".replace(str(tree), "TREE")
+
+
+def conserves(text):
+    why = json.loads(text[:text.rindex("exit:")])
+    total = sum(bucket["bytes"] for bucket in why["account"]) + why["rest"]
+    return total == why["rss"], f"{total} of {why['rss']}"
+
+
+class Tap:
+    """Counts and prints results."""
+
+    def __init__(self):
+        self.n = self.failed = 0
+
+    def result(self, good, name, detail=""):
+        self.n += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.n} - {name}")
+        for line in detail.splitlines()[:12] if not good else []:
+            print(f"# {line}")
+
+
+def first_difference(expected, got):
+    for number, (a, b) in enumerate(zip(expected.splitlines(), got.splitlines()), 1):
+        if a != b:
+            return f"line {number}\nexpected {a}\ngot      {b}"
+    return f"{len(expected.splitlines())} lines expected, {len(got.splitlines())} got"
+
+
+def check_tree(tap, memwhy, tree, expected, update):
+    for name, args in COMMANDS.items():
+        got = answer(memwhy, tree, args)
+        path = expected / tree.name / name
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(got.encode())
+        want = path.read_bytes().decode() if path.exists() else ""
+        tap.result(got == want, f"{tree.name} {name}", first_difference(want, got))
+        if name == "why.json":
+            good, detail = conserves(got)
+            tap.result(good, f"{tree.name} account conserves", detail)
+
+
+def main():
+    memwhy, trees, expected = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    tap = Tap()
+    for tree in sorted(t for t in trees.iterdir() if t.is_dir()):
+        check_tree(tap, memwhy, tree, expected, os.environ.get("MW_UPDATE"))
+    print(f"1..{tap.n}")
+    return 1 if tap.failed or not tap.n else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
