@@ -205,8 +205,12 @@ struct mw_err *mw_view_map_head(struct mw_out *out, const struct mw_map_answer *
 			? mw_buf_printf(&text, "%s (%d) has %s resident in %zu mappings.",
 					p->comm, p->pid,
 					mw_units_bytes(sum->rss, MW_UNIT_AUTO, words), n)
-			: mw_buf_printf(&text, "%s (%d): %zu mappings could be read.",
-					p->comm, p->pid, n);
+		: n ? mw_buf_printf(&text,
+				    "%s (%d): %zu mappings; what is resident in them "
+				    "could not be read.",
+				    p->comm, p->pid, n)
+		    : mw_buf_printf(&text, "%s (%d): no mappings could be read.", p->comm,
+				    p->pid);
 	if (!ok)
 		return mw_err_nomem();
 	mw_out_begin(out, "memwhy.map/1");
