@@ -41,7 +41,7 @@
  *     walk.[ch]           the page engine: which ranges to read, and reading them
  *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
  *     smaps.c             the smaps engine
- *     count.c             counting bytes of a range from page runs
+ *     count.c gaps.c      counting bytes from page runs; what could not be seen
  *     threads.[ch]        threads and their stacks, from robust lists
  *     access.[ch]         what this user may read of a process
  *   src/symbols/          ELF through a read callback
@@ -56,9 +56,10 @@
  *     classify_glibc.c    arenas and malloc's own mappings
  *     account.c           every resident byte to one cause
  *     rules.c rules_segments.c rules_totals.c    findings
+ *     tell.c              what they are said with: gaps, quantities in words
  *     place.[ch]          the section and symbol of an address
  *   src/explain/runtime/  heaps of runtimes and of other allocators
- *     runtime.h memory.c object.c    what their classifiers share
+ *     runtime.h memory.c object.c stack_cache.c    what their classifiers share
  *     jvm.c v8.c go.c python.c
  *     allocators.c jemalloc.c tcmalloc.c mimalloc.c musl.c partition.c rtld.c
  *   src/view/             answers to typed tables

@@ -7,41 +7,12 @@
 #include "model/impl.h"
 #include "model/threads.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* Reading smaps_rollup of a process up to this size takes the kernel some 2.5 ms. */
 #define CHEAP_ROLLUP (UINT64_C(256) << 20)
-
-struct mw_err *mw_gap_add(struct mw_snapshot *snap, const char *what, const char *why,
-			  const char *remedy)
-{
-	struct mw_gap gap = {
-		.what = mw_arena_strdup(&snap->arena, what),
-		.why = mw_arena_strdup(&snap->arena, why),
-		.remedy = mw_arena_strdup(&snap->arena, remedy),
-	};
-	if (!gap.what || !gap.why || !gap.remedy || !mw_vec_add(&snap->gaps, gap))
-		return mw_err_nomem();
-	return NULL;
-}
-
-struct mw_err *mw_gap_from_err(struct mw_snapshot *snap, struct mw_err *err,
-			       const char *what, const char *remedy)
-{
-	char command[64];
-	if (err->code == MW_ERR_GONE || err->code == MW_ERR_NOMEM)
-		return err;
-	if (!remedy[0] && err->code == MW_ERR_DENIED) {
-		snprintf(command, sizeof(command), "sudo memwhy %d", snap->process.pid);
-		remedy = command;
-	}
-	struct mw_err *ret = mw_gap_add(snap, what, err->msg, remedy);
-	mw_err_free(err);
-	return ret;
-}
 
 static bool may_use_smaps(const struct mw_err *err)
 {
