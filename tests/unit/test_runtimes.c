@@ -388,6 +388,38 @@ RUN(jvm_whose_table_is_not_there)
 	assert_segment(image, BASE, MW_CLASS_JVM_OTHER, MW_LIKELY);
 }
 
+/* A stack with its guard, and a descriptor of glibc at its top. */
+static void put_stack(struct image *image, uint64_t block, uint64_t tid)
+{
+	uint64_t tp = BASE + MIB - 0x940;
+	image_map(image, BASE, 4 * KIB, "---p", "");
+	image_map(image, BASE + 4 * KIB, MIB - 4 * KIB, "rw-p", "");
+	IMAGE_WORDS(image, tp, tp, 0, tp);
+	IMAGE_WORDS(image, tp + 0x2d0, tid);
+	IMAGE_WORDS(image, tp + 0x690, block, MIB);
+}
+
+RUN(stack_of_a_thread_that_has_ended)
+{
+	put_stack(image, BASE, 0);
+	image_classify(image);
+	assert_segment(image, BASE + 4 * KIB, MW_CLASS_STACK_THREAD, MW_CERTAIN);
+}
+
+RUN(stack_of_a_thread_that_lives)
+{
+	put_stack(image, BASE, 77);
+	image_classify(image);
+	assert_segment(image, BASE + 4 * KIB, MW_CLASS_UNKNOWN, MW_GUESS);
+}
+
+RUN(stack_that_names_another_block)
+{
+	put_stack(image, BASE + 4 * KIB, 0);
+	image_classify(image);
+	assert_segment(image, BASE + 4 * KIB, MW_CLASS_UNKNOWN, MW_GUESS);
+}
+
 /* PartitionAlloc: a super page, and its metadata elsewhere. */
 static void put_partition(struct image *image, uint64_t bucket)
 {
@@ -479,6 +511,9 @@ int main(void)
 		cmocka_unit_test(run_jvm_heap_that_wraps_around),
 		cmocka_unit_test(run_jvm_table_without_end),
 		cmocka_unit_test(run_jvm_whose_table_is_not_there),
+		cmocka_unit_test(run_stack_of_a_thread_that_has_ended),
+		cmocka_unit_test(run_stack_of_a_thread_that_lives),
+		cmocka_unit_test(run_stack_that_names_another_block),
 		cmocka_unit_test(run_partition_super_pages),
 		cmocka_unit_test(run_partition_bucket_outside_its_root),
 		cmocka_unit_test(run_partition_without_super_pages),

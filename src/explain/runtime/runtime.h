@@ -93,4 +93,5 @@ mw_classifier_fn mw_classify_tcmalloc;
 mw_classifier_fn mw_classify_mimalloc;
 mw_classifier_fn mw_classify_musl;
 mw_classifier_fn mw_classify_rtld;
+mw_classifier_fn mw_classify_stack_cache;
 mw_classifier_fn mw_classify_partition; /* PartitionAlloc */
