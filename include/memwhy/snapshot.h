@@ -141,6 +141,7 @@ struct mw_snapshot_opts {
 	unsigned want;
 	enum mw_engine engine; /* AUTO, or insist */
 	unsigned jobs;         /* threads for the page walk; 0: as many as pay */
+	bool gentle; /* one thread, which lets the target's own memory calls go first */
 };
 
 /* Totals, and what they were checked against. UINT64_MAX: not read. */

@@ -135,6 +135,8 @@ struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
 	if (err)
 		return err;
 	opts.jobs = (unsigned)jobs;
+	/* Who asks for threads is in a hurry; who is stopped waits for nothing else. */
+	opts.gentle = !jobs && !mw_opt_set(&cli->opts, MW_OPT_STOP);
 	return mw_snapshot_take(cli->src, pid, &opts, ret);
 }
 

@@ -13,12 +13,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
 	CHUNK_PAGES = 16384, /* of one read: 128 KiB of words, and 64 MiB of target */
 	BRIDGE_PAGES = 32,   /* reading this many absent pages is cheaper than a call */
 	SMALL_PAGES = 1024,  /* a region this small is not worth a scan */
+	GENTLE_PAGES = 256,  /* reading this many is worth a pause */
 	MAX_JOBS = 4,
 };
 
@@ -34,6 +37,7 @@ struct chunk {
 struct walk {
 	struct mw_snapshot *snap;
 	uint64_t page; /* size */
+	bool gentle;
 	struct {
 		MW_VEC(struct chunk);
 	} chunks;
@@ -194,12 +198,57 @@ static bool cut_words(struct chunk *chunk, const uint64_t *words, size_t i, size
 	return true;
 }
 
+/*
+ * The kernel takes the target's mmap lock for each page table it reads, some 15 us. A
+ * reader that comes back at once takes it before the writer it has just woken: the
+ * target's mmap() then waits until the lock is handed over by force, 4 ms and more. A
+ * sleep of a few microseconds lets it through (measured, docs/performance.md).
+ */
+static void give_way(void)
+{
+	static const struct timespec moment = { .tv_nsec = 1 };
+	(void)nanosleep(&moment, NULL);
+}
+
+/* Sleeps last as short as they say: 50 us longer is the default. Returns what was. */
+static int timer_slack(int ns)
+{
+	int before = prctl(PR_GET_TIMERSLACK);
+	if (ns > 0)
+		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)ns);
+	return before;
+}
+
+/* Reads a chunk's words; gently means one page table at a time. */
+static struct mw_err *read_words(const struct walk *walk, const struct chunk *chunk,
+				 uint64_t *words)
+{
+	const struct mw_snapshot *snap = walk->snap;
+	uint64_t table = walk->page * (walk->page / sizeof(*words)); /* bytes it maps */
+	size_t done = 0;
+	while (done < chunk->n_pages) {
+		uint64_t at = chunk->start + done * walk->page;
+		size_t n = chunk->n_pages - done;
+		size_t to_table_end = (size_t)((table - at % table) / walk->page);
+		if (walk->gentle && n > to_table_end)
+			n = to_table_end;
+		struct mw_err *err = mw_source_read_pagemap(snap->src, snap->process.pid,
+							    at, n, words + done);
+		if (err)
+			return err;
+		done += n;
+		/* A few pages here and there are over before anybody waits. */
+		if (walk->gentle && n >= GENTLE_PAGES)
+			give_way();
+	}
+	return NULL;
+}
+
 static struct mw_err *read_chunk(struct walk *walk, struct chunk *chunk, uint64_t *words)
 {
 	const struct mw_snapshot *snap = walk->snap;
 	uint64_t end = chunk->start + chunk->n_pages * walk->page;
-	struct mw_err *err = mw_source_read_pagemap(snap->src, snap->process.pid,
-						    chunk->start, chunk->n_pages, words);
+	struct mw_err *err = read_words(walk, chunk, words);
 	if (err)
 		return err;
 	for (size_t r = region_from(snap, chunk->start); r < snap->regions.n; r++) {
@@ -235,7 +284,7 @@ static unsigned jobs_wanted(const struct walk *walk, unsigned asked)
 {
 	const struct mw_totals *totals = &walk->snap->totals;
 	unsigned jobs = asked;
-	if (!mw_source_facts(walk->snap->src)->parallel)
+	if (walk->gentle || !mw_source_facts(walk->snap->src)->parallel)
 		return 1;
 	if (!asked) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -294,12 +343,17 @@ static struct mw_err *refine(struct mw_snapshot *snap, struct mw_piece_vec *piec
 struct mw_err *mw_pages_walk(struct mw_snapshot *snap,
 			     const struct mw_snapshot_opts *opts)
 {
+	const struct mw_facts *facts = mw_source_facts(snap->src);
 	struct walk walk = { .snap = snap,
-			     .page = mw_source_facts(snap->src)->page_size };
+			     .page = facts->page_size,
+			     .gentle = opts->gentle && facts->live };
 	struct mw_piece_vec pieces = { 0 };
 	struct mw_err *err = plan(&walk);
+	int slack = walk.gentle ? timer_slack(1) : 0;
 	if (!err)
 		run_workers(&walk, jobs_wanted(&walk, opts->jobs));
+	if (walk.gentle)
+		(void)timer_slack(slack);
 	struct mw_err *err2 = gather(&walk, &pieces);
 	if (!err)
 		err = err2;
