@@ -19,9 +19,9 @@ enum {
 	MAX_STATE_OFFSET = 0x100, /* malloc_state follows heap_info directly */
 	IS_MMAPPED = 2,
 	FLAG_BITS = 7,
-	MAX_MISSES = 4096,  /* headers looked for in vain, in the whole process */
+	MAX_MISSES = 1024,  /* headers looked for in vain, in the whole process */
 	MAX_BLOCKS = 65536, /* headers read in the whole process */
-	MAX_TRIES = 64,     /* starts tried in one region */
+	MAX_TRIES = 16,     /* starts tried in one region */
 	MAX_ALIGNED = 4096, /* multiples of 64 MiB tried in one region: 256 GiB */
 };
 

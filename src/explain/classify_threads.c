@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* glibc's struct pthread is 0x900 bytes in 2.36; larger ones end within this, too. */
-enum { TCB_LEN = 0x900, MAX_LOADER_HEAP = 64 * 1024, MAX_MUSL_BLOCKS = 256 };
+enum { TCB_LEN = 0x900, MAX_LOADER_HEAP = 64 * 1024 };
+enum { MAX_MUSL_BLOCKS = 256, MAX_MODULES = 256 };
 
 /*
  * musl 1.2, src/internal/pthread_impl.h. Above the descriptor lie 1024 bytes of
@@ -75,11 +76,31 @@ static struct mw_err *claim_zones(struct mw_classify *cx, const struct mw_thread
 	return NULL;
 }
 
+/*
+ * Where static TLS begins, below the thread pointer `tp` and not below `low`. glibc's
+ * dynamic thread vector (tcbhead_t.dtv) holds the address of each module's part; those
+ * of modules loaded later lie elsewhere. Without it, all objects' TLS together.
+ */
+static uint64_t tls_start(struct mw_classify *cx, uint64_t tp, uint64_t low)
+{
+	uint64_t dtv, n, tls_len = mw_classify_seen(cx)->tls_len, ret = tp;
+	uint64_t slots[MAX_MODULES][2]; /* address, what to free */
+	uint64_t all = tp - low > tls_len ? tp - tls_len : low;
+	if (!mw_classify_seen(cx)->glibc || !mw_peek(cx, tp + 8, &dtv, sizeof(dtv)) ||
+	    dtv < sizeof(slots[0]) || !mw_peek(cx, dtv - sizeof(slots[0]), &n, sizeof(n)))
+		return all;
+	if (!n || n > MAX_MODULES || !mw_peek(cx, dtv, slots, n * sizeof(slots[0])))
+		return all;
+	for (uint64_t i = 1; i < n; i++)
+		if (slots[i][0] >= all && slots[i][0] < ret)
+			ret = slots[i][0];
+	return ret;
+}
+
 /* The block: stack, then static TLS and the TCB at its top, the guard at its bottom. */
 static struct mw_err *claim_block(struct mw_classify *cx, const struct mw_thread *thread,
 				  const char *name, const char *seen)
 {
-	uint64_t tls_len = mw_classify_seen(cx)->tls_len;
 	uint64_t low = thread->stack + thread->guard_len;
 	struct mw_claim claim = {
 		.start = low,
@@ -97,7 +118,7 @@ static struct mw_err *claim_block(struct mw_classify *cx, const struct mw_thread
 	if (err)
 		return err;
 	claim.class = MW_CLASS_TLS;
-	claim.start = thread->tcb - low > tls_len ? thread->tcb - tls_len : low;
+	claim.start = tls_start(cx, thread->tcb, low);
 	claim.evidence = "from static TLS below the thread pointer to the block's end";
 	err = mw_claim(cx, &claim);
 	if (err || !thread->guard_len)
@@ -115,7 +136,7 @@ static struct mw_err *claim_main_tls(struct mw_classify *cx,
 {
 	const struct mw_region *region =
 		mw_snapshot_find(mw_classify_snapshot(cx), thread->tcb);
-	uint64_t tls_len = mw_classify_seen(cx)->tls_len, end;
+	uint64_t end;
 	if (!region || (region->name[0] && strcmp(region->name, "[heap]")) ||
 	    __builtin_add_overflow(thread->tcb, TCB_LEN, &end))
 		return NULL;
@@ -131,8 +152,7 @@ static struct mw_err *claim_main_tls(struct mw_classify *cx,
 	struct mw_err *err = NULL;
 	if (!region->name[0] && region->end - region->start <= MAX_LOADER_HEAP)
 		err = mw_claim(cx, &claim);
-	if (thread->tcb - region->start > tls_len)
-		claim.start = thread->tcb - tls_len;
+	claim.start = tls_start(cx, thread->tcb, region->start);
 	claim.end = end < region->end ? end : region->end;
 	claim.class = MW_CLASS_TLS;
 	claim.confidence = MW_CERTAIN;

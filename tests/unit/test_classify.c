@@ -125,6 +125,28 @@ TEST(thread_block)
 	assert_string_equal(seg->name, "thread 4243 (worker-4243)");
 }
 
+/* An object's 16 KiB of TLS, which the dtv says lie elsewhere: one page is enough. */
+TEST(thread_local_storage_by_the_dtv)
+{
+	const uint64_t dtv = BASE + MIB, tls = BASE + TP - 64;
+	const Elf64_Phdr segs[] = {
+		{ PT_LOAD, PF_R | PF_X, 0, 0, 0, 0x1000, 0x1000, 0x1000 },
+		{ PT_TLS, PF_R, 0, 0, 0, 0, 16 << 10, 16 },
+	};
+	image_elf(&world->image, "nothing", 0, ".nothing");
+	memcpy(world->image.object + 64, segs, sizeof(segs));
+	((Elf64_Ehdr *)world->image.object)->e_phnum = 2;
+	map_block(world);
+	image_map(&world->image, dtv, 4 * KIB, "rw-p", "");
+	map_file(world, BASE + 4 * MIB, 0x1000, "r-xp", 0, 7, "/lib/libc.so.6");
+	put_thread(world, BASE + TP, 4243, BASE, BLOCK, 4 * KIB, 0x690);
+	IMAGE_WORDS(&world->image, BASE + TP + 8, dtv + 16);
+	IMAGE_WORDS(&world->image, dtv, 3, 0, 1, 0, tls, 0, dtv + 256, 0);
+	world_classify(world, MW_ENGINE_PAGES);
+	const struct mw_segment *seg = image_at(&world->image, BASE + TP);
+	assert_true(seg->class == MW_CLASS_TLS && seg->start == (tls & ~UINT64_C(4095)));
+}
+
 TEST(thread_block_at_an_unknown_offset)
 {
 	map_block(world);
@@ -359,6 +381,7 @@ int main(void)
 		cmocka_unit_test(ground_files),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(run_thread_block),
+		cmocka_unit_test(run_thread_local_storage_by_the_dtv),
 		cmocka_unit_test(run_thread_block_at_an_unknown_offset),
 		cmocka_unit_test(run_thread_of_another_tid),
 		cmocka_unit_test(run_thread_that_does_not_point_at_itself),
