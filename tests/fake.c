@@ -206,7 +206,7 @@ static struct mw_err *fake_read_kpage(struct mw_source *src, enum mw_kpage which
 	(void)src;
 	if (which == MW_KPAGE_FLAGS)
 		return mw_err_new(MW_ERR_DENIED, EPERM, "/proc/kpageflags",
-				  "only root may read /proc/kpageflags");
+				  "/proc/kpageflags: only root may read it");
 	for (size_t i = 0; i < n; i++)
 		ret[i] = (pfn + i) / 3 % 4;
 	return NULL;

@@ -31,7 +31,8 @@ static void scrub_takes_names_out(void **state)
 					       "10.0.0.1", "/opt/app",  "/vol" };
 	static const char *const kept[] = { "/usr/lib/libc.so.6", "glibc: malloc",
 					    ".so.1.2 (deleted)",  "/memfd:scrubbed-",
-					    "size=64k",           "[heap]" };
+					    "size=64k",           "[heap]",
+					    "only\\x20root" };
 	struct mw_source *fake, *tee, *tree;
 	char dir[64];
 	mw_auto_buf text = { 0 };

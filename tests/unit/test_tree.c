@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -163,6 +165,22 @@ static void drop_first_line(struct mw_buf *text)
 	text->len -= skip;
 }
 
+/* A process that stands still, so that asking twice gives the same answer. */
+static pid_t start_stopped(void)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
 /* Counts of frames are root's: for others the denial is what replays. */
 static void replays_a_live_process(void **state)
 {
@@ -180,6 +198,7 @@ static void replays_a_live_process(void **state)
 	for (size_t i = 0; i < N_PAGES; i += 1 + i % 3)
 		pages[i * page_size] = (char)i;
 	own_object(&object, path, sizeof(path));
+	pid_t pid = start_stopped();
 	struct mw_transcript_opts opts = {
 		.scan_start = (uintptr_t)pages,
 		.scan_end = (uintptr_t)pages + len,
@@ -189,22 +208,24 @@ static void replays_a_live_process(void **state)
 		.n_frames = 64,
 		.memory_addr = (uintptr_t)pages,
 		.memory_len = 8192,
-		.tids = { getpid(), getpid(), getpid() },
+		.tids = { pid, pid, pid },
 		.objects = &object,
 		.n_objects = 1,
 	};
 	ok(mw_source_open_live(&live));
 	ok(mw_source_open_tee(live, &plain, &tee));
-	mw_transcript(tee, getpid(), &opts, &recorded);
+	mw_transcript(tee, pid, &opts, &recorded);
 	ok(mw_source_save(tee, new_dir(dir, sizeof(dir))));
 	ok(mw_source_open_tree(dir, &tree));
-	mw_transcript(tree, getpid(), &opts, &replayed);
+	mw_transcript(tree, pid, &opts, &replayed);
 	drop_first_line(&recorded);
 	drop_first_line(&replayed);
 	same_text(&recorded, &replayed);
 	mw_source_close(tree);
 	mw_source_close(tee);
 	mw_source_close(live);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 	munmap(pages, len);
 	remove_dir(dir);
 }

@@ -54,7 +54,10 @@ static bool ends(const char *text, size_t len, const char *suffix)
 
 static bool has(const char *text, size_t len, const char *part)
 {
-	return memmem(text, len, part, strlen(part));
+	for (size_t i = 0; i < len; i++)
+		if (begins(text + i, len - i, part))
+			return true;
+	return false;
 }
 
 /* FNV-1a. */

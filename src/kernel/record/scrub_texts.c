@@ -273,17 +273,32 @@ static bool scrub_objects(struct mw_scrub *scrub, struct mw_record *rec,
 	return true;
 }
 
-/* Messages are sentences, with names anywhere in them: they are not kept. */
+/* "WHAT: why and what helps", WHAT a file of the kernel's, and no path in the rest. */
+static bool is_plain_message(const struct mw_rec_error *error)
+{
+	size_t len = strlen(error->what);
+	return begins(error->what, error->what + len, "/proc/") &&
+	       !strncmp(error->msg, error->what, len) && error->msg[len] == ':' &&
+	       !strchr(error->msg + len, '/');
+}
+
+/* Other messages are sentences, with names anywhere in them: they are not kept. */
 static bool scrub_errors(struct mw_scrub *scrub, struct mw_record *rec)
 {
 	for (size_t i = 0; i < rec->errors.n; i++) {
 		struct mw_rec_error *error = &rec->errors.items[i];
 		mw_auto_buf out = { 0 };
-		error->msg = "";
-		if (!strchr(error->what, '/'))
+		if (!strchr(error->what, '/')) {
+			error->msg = "";
 			continue;
+		}
 		if (!scrub_link(scrub, error->what, strlen(error->what), &out))
 			return false;
+		bool same = !strcmp(mw_buf_str(&out), error->what);
+		if (!same || !is_plain_message(error))
+			error->msg = "";
+		if (same)
+			continue;
 		error->what = mw_arena_strdup(&rec->arena, mw_buf_str(&out));
 		if (!error->what)
 			return false;
