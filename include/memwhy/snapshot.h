@@ -63,6 +63,7 @@ struct mw_region {
 	const char *name; /* as in maps with its \012 escapes undone, "" when anonymous */
 	unsigned perms;   /* MW_PERM_* */
 	bool deleted;     /* the name ended in " (deleted)"; it is kept in name */
+	bool whole;       /* counters hold for the whole region alone: it has no runs */
 	bool shmem;       /* what is not anonymous in it counts as RssShmem */
 	struct mw_counts counts;
 	size_t first_run, n_runs;     /* into mw_snapshot_runs() */

@@ -40,6 +40,7 @@
  *     regions.c           the list of mappings
  *     walk.[ch]           the page engine: which ranges to read, and reading them
  *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
+ *     noscan.[ch]         the page engine on kernels before 6.7
  *     smaps.c             the smaps engine
  *     count.c gaps.c      counting bytes from page runs; what could not be seen
  *     threads.[ch]        threads and their stacks, from robust lists

@@ -129,7 +129,7 @@ static const struct mw_page_run *find_run(const struct mw_classify *cx,
 static bool may_read(const struct mw_classify *cx, const struct mw_region *region,
 		     uint64_t addr)
 {
-	if (cx->split) {
+	if (cx->split && !region->whole) {
 		const struct mw_page_run *run = find_run(cx, region, addr);
 		unsigned no = MW_PAGE_ZERO | MW_PAGE_GUARD | MW_PAGE_NOT_RSS;
 		return run && (run->state & MW_PAGE_PRESENT) && !(run->state & no);
@@ -340,7 +340,7 @@ static struct mw_err *sweep_region(struct sweep *sweep, size_t i)
 	}
 	if (sweep->cx->layout->segments.n == sweep->first)
 		return NULL;
-	if (!sweep->cx->split)
+	if (!sweep->cx->split || region->whole)
 		keep_largest(sweep, region);
 	count_pieces(sweep, region);
 	return NULL;

@@ -36,6 +36,7 @@ struct mw_snapshot {
 	bool has_runs;           /* the page engine filled `runs` */
 	struct mw_buf mountinfo; /* read when first asked for */
 	bool mountinfo_read;
+	struct mw_counts *noscan; /* smaps' counters, where PAGEMAP_SCAN is missing */
 };
 
 /* Notes a gap; the strings are copied. NOMEM only. */

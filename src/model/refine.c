@@ -5,7 +5,7 @@
  * the frames that are not exclusive.
  */
 #include "base/num.h"
-#include "model/walk.h"
+#include "model/noscan.h"
 #include "procfs/pagebits.h"
 
 #include <stdio.h>
@@ -60,8 +60,7 @@ static struct mw_err *overlay(struct mw_piece_vec *pieces,
 	return NULL;
 }
 
-/* Present, and neither of a file nor exclusive: zero page, shared by a fork, or odd. */
-static bool is_ambiguous(const struct mw_piece *piece)
+bool mw_piece_is_ambiguous(const struct mw_piece *piece)
 {
 	unsigned mask =
 		MW_PAGE_PRESENT | MW_PAGE_FILE | MW_PAGE_EXCLUSIVE | MW_PAGE_NOT_RSS;
@@ -108,7 +107,7 @@ void mw_mark_not_rss(struct mw_snapshot *snap, struct mw_piece_vec *pieces)
 		for (; i < pieces->n && pieces->items[i].start < region->end; i++)
 			if (huge)
 				pieces->items[i].state |= MW_PAGE_NOT_RSS | MW_PAGE_HUGE;
-			else if (is_ambiguous(&pieces->items[i]))
+			else if (mw_piece_is_ambiguous(&pieces->items[i]))
 				pieces->items[i].state |= MW_PAGE_NOT_RSS;
 	}
 }
@@ -138,12 +137,17 @@ struct mw_err *mw_mark_zero(struct mw_snapshot *snap, struct mw_piece_vec *piece
 	uint64_t page = page_size(snap);
 	struct mw_page_ranges zero = { 0 };
 	struct mw_err *err = NULL;
+	if (snap->noscan) {
+		mw_noscan_mark_zero(snap, pieces);
+		return NULL;
+	}
 	for (size_t i = 0; !err && i < pieces->n; i++) {
-		if (!is_ambiguous(&pieces->items[i]))
+		if (!mw_piece_is_ambiguous(&pieces->items[i]))
 			continue;
 		uint64_t start = pieces->items[i].start;
 		uint64_t end = piece_end(&pieces->items[i], page);
-		while (i + 1 < pieces->n && is_ambiguous(&pieces->items[i + 1]) &&
+		while (i + 1 < pieces->n &&
+		       mw_piece_is_ambiguous(&pieces->items[i + 1]) &&
 		       pieces->items[i + 1].start - end <= SCAN_BRIDGE)
 			end = piece_end(&pieces->items[++i], page);
 		err = scan_for(snap, start, end, MW_SCAN_PFNZERO, &zero);
@@ -198,7 +202,7 @@ struct mw_err *mw_mark_huge(struct mw_snapshot *snap, struct mw_piece_vec *piece
 	uint64_t page = page_size(snap), size = 0;
 	struct mw_err *err = NULL;
 	bool asked = false;
-	for (size_t i = 0; !err && i < pieces->n; i++) {
+	for (size_t i = 0; !err && !snap->noscan && i < pieces->n; i++) {
 		const struct mw_piece *piece = &pieces->items[i];
 		if (!(piece->state & MW_PAGE_PRESENT) ||
 		    (piece->state & (MW_PAGE_NOT_RSS | MW_PAGE_ZERO)) ||

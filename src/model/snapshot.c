@@ -4,7 +4,7 @@
  * the end whether it is still the same process and how far its size moved meanwhile.
  */
 #include "base/num.h"
-#include "model/impl.h"
+#include "model/noscan.h"
 #include "model/threads.h"
 
 #include <stdlib.h>
@@ -54,6 +54,24 @@ static void count_regions(struct mw_snapshot *snap)
 	}
 }
 
+/* Pages and counters of all regions, with PAGEMAP_SCAN or without. */
+static struct mw_err *walk_pages(struct mw_snapshot *snap,
+				 const struct mw_snapshot_opts *opts)
+{
+	struct mw_err *err = mw_pages_walk(snap, opts);
+	if (err && err->code == MW_ERR_UNSUPPORTED) {
+		mw_err_free(err);
+		err = mw_noscan_prepare(snap);
+		if (!err)
+			err = mw_pages_walk(snap, opts);
+	}
+	if (err)
+		return err;
+	snap->has_runs = true;
+	count_regions(snap);
+	return snap->noscan ? mw_noscan_settle(snap) : NULL;
+}
+
 /* Regions by maps, pages by pagemap; columns of smaps on top where asked for. */
 static struct mw_err *engine_pages(struct mw_snapshot *snap,
 				   const struct mw_snapshot_opts *opts)
@@ -65,11 +83,9 @@ static struct mw_err *engine_pages(struct mw_snapshot *snap,
 		columns = false;
 	}
 	if (!err)
-		err = mw_pages_walk(snap, opts);
+		err = walk_pages(snap, opts);
 	if (err)
 		return err;
-	snap->has_runs = true;
-	count_regions(snap);
 	bool pss = true;
 	for (size_t i = 0; pss && i < snap->regions.n; i++)
 		pss = snap->regions.items[i].counts.have & MW_HAVE_PSS;

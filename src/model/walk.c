@@ -8,7 +8,7 @@
  * address space is read at once, and a scan comes first only where most of it is
  * reserved but empty (Chromium: 1.4 TiB reserved, 118 MiB resident).
  */
-#include "model/walk.h"
+#include "model/noscan.h"
 #include "procfs/pagebits.h"
 
 #include <pthread.h>
@@ -106,9 +106,9 @@ static struct mw_err *plan(struct walk *walk)
 		const struct mw_region *region = &snap->regions.items[i];
 		uint64_t n = (region->end - region->start) / walk->page;
 		struct mw_err *err = NULL;
-		if (!is_walkable(region))
+		if (!is_walkable(region) || (snap->noscan && !mw_noscan_wants(snap, i)))
 			continue;
-		if (dense || n <= SMALL_PAGES)
+		if (dense || snap->noscan || n <= SMALL_PAGES)
 			err = plan_range(walk, region->start, region->end);
 		else
 			err = plan_sparse(walk, region);

@@ -18,6 +18,9 @@ struct mw_piece_vec {
 	MW_VEC(struct mw_piece);
 };
 
+/* Present, and neither of a file nor exclusive: zero page, shared by a fork, or odd. */
+bool mw_piece_is_ambiguous(const struct mw_piece *piece);
+
 /* Marks what is present but outside Rss by the mapping's kind: vvar, devices, perf. */
 void mw_mark_not_rss(struct mw_snapshot *snap, struct mw_piece_vec *pieces);
 

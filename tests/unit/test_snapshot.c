@@ -215,6 +215,8 @@ static bool has_gap(const struct mw_snapshot *snap, const char *what)
 	return find_gap(snap, what) != NULL;
 }
 
+static bool finds(struct world *w, unsigned want, const char *id);
+
 #define ONE_REGION "10000-20000 rw-p 00000000 00:00 0 \n"
 
 /* pagemap shows the zero page as present; Rss does not contain it. */
@@ -336,21 +338,68 @@ static void reserved_space_is_not_read(void **state)
 	assert_in_range(w.words_read, 5, 64);
 }
 
-/* Without PAGEMAP_SCAN zero pages cannot be told: smaps answers, and a gap says so. */
-static void old_kernel_uses_smaps(void **state)
+#define SMAPS(rss, dirty)                                                               \
+	ONE_REGION SMAPS_HEAD "Rss: " rss " kB\nPss: " rss " kB\nPrivate_Clean: 0 kB\n" \
+			      "Private_Dirty: " dirty " kB\nAnonymous: " rss            \
+			      " kB\nSwap: 0 kB\n"
+
+/* Without PAGEMAP_SCAN smaps tells how many pages are zero pages: here, all that may be.
+ */
+static void old_kernel_all_ambiguous(void **state)
+{
+	static const struct pages pages[] = { { 0x10000, 2, EXCLUSIVE, 0, 0 },
+					      { 0x18000, 3, SHARED, 0, 0 } };
+	struct world w = make_world(ONE_REGION, pages, 2);
+	size_t n;
+	(void)state;
+	w.no_scan = true;
+	w.smaps = SMAPS("8", "8");
+	mw_auto_snapshot snap = take(&w, 0);
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_int_equal(mw_snapshot_totals(snap)->engine, MW_ENGINE_PAGES);
+	assert_int_equal(region->counts.rss, 2 * PAGE);
+	assert_false(region->whole);
+	assert_int_equal(mw_snapshot_count(snap, region, 0x10000, 0x11000).rss, PAGE);
+	assert_int_equal(mw_snapshot_count(snap, region, 0x18000, 0x1b000).rss, 0);
+}
+
+/* With frames shown, the zero page is the one that is mapped again and again. */
+static void old_kernel_by_frame(void **state)
+{
+	static const struct pages pages[] = {
+		{ 0x10000, 1, SHARED | 77, 0, 2 }, { 0x11000, 1, SHARED | 5, 0, 0 },
+		{ 0x12000, 1, SHARED | 5, 0, 0 },  { 0x13000, 1, SHARED | 78, 0, 2 },
+		{ 0x18000, 1, SHARED | 5, 0, 0 },
+	};
+	struct world w = make_world(ONE_REGION, pages, 5);
+	size_t n;
+	(void)state;
+	w.no_scan = true;
+	w.smaps = SMAPS("8", "0");
+	mw_auto_snapshot snap = take(&w, 0);
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_false(region->whole);
+	assert_int_equal(mw_snapshot_count(snap, region, 0x10000, 0x12000).rss, PAGE);
+	assert_int_equal(mw_snapshot_count(snap, region, 0x13000, 0x20000).rss, PAGE);
+}
+
+/* Where neither tells, the region keeps smaps' counters in one piece, and says so. */
+static void old_kernel_in_doubt(void **state)
 {
 	static const struct pages pages[] = { { 0x10000, 2, SHARED, 0, 0 } };
 	struct world w = make_world(ONE_REGION, pages, 1);
+	size_t n;
 	(void)state;
 	w.no_scan = true;
-	w.smaps = ONE_REGION SMAPS_HEAD
-		"Rss: 4 kB\nPss: 4 kB\nPrivate_Clean: 0 kB\n"
-		"Private_Dirty: 4 kB\nAnonymous: 4 kB\nSwap: 0 kB\n";
+	w.smaps = SMAPS("4", "4");
 	mw_auto_snapshot snap = take(&w, 0);
-	assert_int_equal(mw_snapshot_totals(snap)->engine, MW_ENGINE_SMAPS);
-	assert_int_equal(counts_of(snap, 0)->rss, PAGE);
-	assert_int_equal(counts_of(snap, 0)->uss, PAGE);
-	assert_true(has_gap(snap, "page states"));
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_true(region->whole);
+	assert_int_equal(region->counts.rss, PAGE);
+	assert_int_equal(region->counts.uss, PAGE);
+	assert_int_equal(mw_snapshot_count(snap, region, 0x10000, 0x11000).have, 0);
+	assert_true(has_gap(snap, "zero pages of 1 region"));
+	assert_false(finds(&w, 0, "unexplained"));
 }
 
 /* hugetlbfs pages are present, and outside Rss. */
@@ -544,7 +593,9 @@ int main(void)
 		cmocka_unit_test(pss_without_frames),
 		cmocka_unit_test(frames_only_reads_no_smaps),
 		cmocka_unit_test(reserved_space_is_not_read),
-		cmocka_unit_test(old_kernel_uses_smaps),
+		cmocka_unit_test(old_kernel_all_ambiguous),
+		cmocka_unit_test(old_kernel_by_frame),
+		cmocka_unit_test(old_kernel_in_doubt),
 		cmocka_unit_test(hugetlb_is_outside),
 		cmocka_unit_test(odd_mappings_are_outside),
 		cmocka_unit_test(swapped_shmem_needs_smaps),
