@@ -278,6 +278,39 @@ class Target:
                     stream.close()
 
 
+def copied(argv, place):
+    """The same command from copies of the program and its libraries, so that only
+    processes started from them share these files' pages."""
+    program = pathlib.Path(shutil.which(str(argv[0])))
+    listing = subprocess.run(["ldd", program], check=True, capture_output=True, text=True)
+    loader = None
+    for line in listing.stdout.splitlines():
+        found = re.match(r"\s*(?:(\S+) => )?(/\S+) \(0x", line)
+        if not found:
+            continue
+        copy = place / (found[1] or pathlib.Path(found[2]).name)
+        if not copy.exists():
+            shutil.copy(found[2], copy)
+        loader = loader if found[1] else copy
+    check(loader, f"{program}: no loader in {listing.stdout!r}")
+    if not (place / program.name).exists():
+        shutil.copy(program, place)
+    return [loader, "--library-path", place, place / program.name, *argv[1:]]
+
+
+@contextlib.contextmanager
+def alone(argv, user=None, env=None):
+    """A target that shares its files with one process only, a twin. Both are stopped:
+    whatever is started or ends meanwhile, memwhy first of all, who shares what stays."""
+    env = dict(os.environ, LC_ALL="C", **(env or {}))
+    with scratch(0o755) as place:
+        command = copied(argv, place)
+        with Target(command, user=user, env=env, cwd="/") as target, \
+                Target(command, user=user, env=env, cwd="/") as twin, \
+                stopped(target.pid, twin.pid):
+            yield target
+
+
 def holder(*args, **kw):
     return Target([HELPERS / "holder", *args], **kw)
 

@@ -6,21 +6,25 @@ import os
 
 import live
 
+PYTHON = "x = [str(i) for i in range(200000)]; print('ready', flush=True); input()"
+PERL = "$| = 1; my %h = map { $_ => 'x' x 50 } 1 .. 50000; print qq(ready\\n); <STDIN>"
 PROGRAMS = {
-    "zoo": lambda: live.zoo(),
-    "holder pages": lambda: live.holder("pages", 2000),
-    "holder zero": lambda: live.holder("zero", 8),
-    "python3": lambda: live.Target(
-        ["/usr/bin/python3", "-c",
-         "x = [str(i) for i in range(200000)]; print('ready', flush=True); input()"]),
-    "bash": lambda: live.Target(
-        [live.need_program("bash"), "--norc", "-c", "x=$(seq 50000); echo ready; read"]),
-    "perl": lambda: live.Target(
-        [live.need_program("perl"), "-e",
-         "$| = 1; my %h = map { $_ => 'x' x 50 } 1 .. 50000; print qq(ready\\n); <STDIN>"]),
+    "zoo": ([live.HELPERS / "zoo"], {"ZOO_PAD": "x" * 65536}),
+    "holder pages": ([live.HELPERS / "holder", "pages", "2000"], {}),
+    "holder zero": ([live.HELPERS / "holder", "zero", "8"], {}),
+    "python3": (["/usr/bin/python3", "-c", PYTHON], {"PYTHONHOME": "/usr"}),
+    "bash": (["bash", "--norc", "-c", "x=$(seq 50000); echo ready; read"], {}),
+    "perl": (["perl", "-e", PERL], {}),
 }
-# Our counter, and the columns of smaps that make it. Of a library's pages another
-# process may become or cease to be a sharer at any time; the sum stays.
+
+
+def start(name):
+    argv, env = PROGRAMS[name]
+    live.need_program(str(argv[0]))
+    return live.alone(argv, env=env)
+
+
+# Our counter, and the columns of smaps that make it.
 SAME = {
     "rss": ("Rss",),
     "private": ("Private_Clean", "Private_Dirty"),
@@ -56,36 +60,16 @@ def compare_counters(segments, mapping, whole_only):
     return True
 
 
-def others_slack(mapping):
-    """How far the Pss of a file's pages may move between two looks: processes that map
-    the same library come and go, and memwhy, while it looks, is one more of them."""
-    others = mapping["Shared_Clean"] + mapping["Shared_Dirty"]
-    anonymous = not mapping["name"] or mapping["name"] in (b"[heap]", b"[stack]")
-    return 0 if anonymous or not others else 2048 + mapping["Pss"] // 10
-
-
-def compare_pss(pid, answer, mappings):
+def compare_pss(answer, mappings, pid):
     """smaps truncates to whole kB; each segment of ours is rounded to a byte."""
-    wrong, total_slack = [], 1024
     for segments, mapping in zip(group(answer["regions"], mappings), mappings):
-        pss, slack = live.total(s["pss"] for s in segments), others_slack(mapping)
-        total_slack += slack
-        low, high = mapping["Pss"] - slack, mapping["Pss"] + 1024 + slack
-        if pss is None or not low - len(segments) <= pss < high + len(segments):
-            wrong.append((f"{mapping['start']:#x}", mapping["name"], pss, mapping["Pss"]))
-    live.check(not wrong, f"pss differs: {wrong}")
+        pss, kernel = live.total(s["pss"] for s in segments), mapping["Pss"]
+        where = f"{mapping['start']:#x} {mapping['name']!r}"
+        live.check(pss is not None, f"no pss of {where}")
+        live.check(kernel - len(segments) <= pss < kernel + 1024 + len(segments),
+                   f"pss of {where}: got {pss}, want {kernel}")
     pss, kernel = answer["totals"]["pss"], live.rollup(pid)["Pss"]
-    live.check(abs(pss - kernel) <= total_slack, f"pss {pss}, rollup {kernel}")
-
-
-def compare_pss_somewhen(pid):
-    """Once in a few looks nobody else starts or ends in between."""
-    for left in reversed(range(10)):
-        try:
-            return compare_pss(pid, live.map_json(pid, "--engine", "pages"), live.smaps(pid))
-        except AssertionError:
-            if not left:
-                raise
+    live.check(kernel <= pss + 1 < kernel + 1026, f"pss {pss}, smaps_rollup {kernel}")
 
 
 def compare_totals(answer, pid):
@@ -100,20 +84,20 @@ def compare_totals(answer, pid):
 @live.cases_for(PROGRAMS, str)
 def pages_engine(name):
     """page maps agree with smaps"""
-    with PROGRAMS[name]() as target, live.stopped(target.pid):
+    with start(name) as target:
         answer = live.map_json(target.pid, "--engine", "pages")
         mappings = live.smaps(target.pid)
         for segments, mapping in zip(group(answer["regions"], mappings), mappings):
             compare_counters(segments, mapping, False)
         compare_totals(answer, target.pid)
         if os.geteuid() == 0:
-            compare_pss_somewhen(target.pid)
+            compare_pss(answer, mappings, target.pid)
 
 
 @live.cases_for(PROGRAMS, str)
 def smaps_engine(name):
     """smaps engine agrees with smaps"""
-    with PROGRAMS[name]() as target, live.stopped(target.pid):
+    with start(name) as target:
         answer = live.map_json(target.pid, "--engine", "smaps")
         mappings = live.smaps(target.pid)
         compared = 0
@@ -126,7 +110,7 @@ def smaps_engine(name):
 @live.cases_for(PROGRAMS, str)
 def same_answer_by_both(name):
     """both engines classify the same and give the same totals"""
-    with PROGRAMS[name]() as target, live.stopped(target.pid):
+    with start(name) as target:
         pages = live.map_json(target.pid, "--engine", "pages")
         smaps = live.map_json(target.pid, "--engine", "smaps")
         for key in ("rss", "private", "shared", "swap"):

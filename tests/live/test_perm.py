@@ -40,8 +40,8 @@ def check_limits(answer):
 @live.case
 def own_process():
     """the same user without capabilities gets everything but frames"""
-    with AsNobody(), live.holder("pages", 500, user=ME, cwd="/") as target:
-        with live.stopped(target.pid):
+    with AsNobody():
+        with live.alone([live.HELPERS / "holder", "pages", "500"], user=ME) as target:
             why = live.why_json(target.pid, user=ME)
             live.check_why(why)
             kernel, status = live.rollup(target.pid), live.status(target.pid)
