@@ -170,7 +170,7 @@ static struct mw_err *check_start(struct mw_source *src, const struct mw_process
 
 struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss)
 {
-	struct mw_status status;
+	struct mw_status status = { 0 };
 	struct mw_err *err = check_start(snap->src, &snap->process);
 	if (!err)
 		err = read_status(snap->src, snap->process.pid, &status);
