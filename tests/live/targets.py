@@ -29,7 +29,8 @@ def script(argv, **env):
     def start():
         live.need_program(str(argv[0]))
         with live.scratch() as place:
-            with live.Target(argv, env=dict(environment(place), **env), cwd=place) as target:
+            env_here = dict(environment(place), **env)
+            with live.Target(argv, env=env_here, cwd=place) as target:
                 yield {pathlib.Path(argv[0]).name: target.pid}
     return start
 

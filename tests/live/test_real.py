@@ -104,7 +104,8 @@ def look(name, pid, classes, bound):
         live.check_equal(why["rss"], rows, f"{name}: rss and smaps")
         live.check_equal(answer["totals"]["rss"], kernel, f"{name}: map's rss")
         seen = {r["class"] for r in answer["regions"]}
-        live.check(classes <= seen, f"{name}: no {sorted(classes - seen)} in {sorted(seen)}")
+        live.check(classes <= seen,
+                   f"{name}: no {sorted(classes - seen)} in {sorted(seen)}")
         check_rest(name, why, answer, bound)
         check_recording(pid, why, answer)
 

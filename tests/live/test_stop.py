@@ -158,7 +158,7 @@ def child_killed():
                                stderr=subprocess.DEVNULL)
         seen = set()
         while run.poll() is None:
-            seen.update(live.children(run.pid) if os.path.exists(f"/proc/{run.pid}") else [])
+            seen.update(live.children(run.pid))
             time.sleep(0.0005)
         check_free(target.pid)
         if not seen:

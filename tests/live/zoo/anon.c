@@ -68,18 +68,6 @@ static void huge_pages(void)
 	zoo_range("unknown", "huge-pages", p, N * HUGE_PAGE);
 }
 
-static long read_number(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long n = -1;
-
-	if (!f || fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
-}
-
 static int write_number(const char *path, long n)
 {
 	FILE *f = fopen(path, "we");
@@ -94,7 +82,7 @@ static int write_number(const char *path, long n)
 static void hugetlb(void)
 {
 	static const char pool[] = "/proc/sys/vm/nr_hugepages";
-	long before = read_number(pool);
+	long before = zoo_read_number(pool);
 	char *p;
 
 	if (before < 0 || !write_number(pool, before + 2)) {

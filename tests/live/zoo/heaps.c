@@ -11,8 +11,6 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { N_SMALL = 2000, SMALL = 1000, DEEP = 256 * ZOO_KIB };
 
 // A block with a mapping of its own: its header is the mapping's first 16 bytes.
@@ -33,8 +31,9 @@ void zoo_heaps(void)
 	// Above M_TRIM_THRESHOLD only the top is given back, and none is freed here.
 	for (int i = 0; i < N_SMALL; i++) {
 		block = malloc(SMALL);
-		zoo_must(block != NULL, "malloc");
-		memset(block, i, SMALL);
+		if (!block)
+			abort();
+		memset(block, i & 1, SMALL);
 		if (!first)
 			first = block;
 		last = block;
@@ -71,7 +70,8 @@ void zoo_stacks(int argc, char **argv)
 	const char *name = (const char *)getauxval(AT_EXECFN);
 
 	deep_stack();
-	zoo_at("stack.main", "main-stack", __builtin_frame_address(0));
+	// The frames and the strings above them may meet in one page.
+	zoo_at("stack.main|stack.args", "main-stack", __builtin_frame_address(0));
 	for (char **env = environ; *env; env++)
 		last = *env;
 	zoo_range("stack.args", "arguments", argv[0],

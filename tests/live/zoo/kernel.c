@@ -112,12 +112,12 @@ __attribute__((noinline, used)) static int probed(int n)
 static uint64_t file_offset(uintptr_t addr)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
+	uintptr_t start, end, offset, found = 0;
 	char line[8192];
-	uintmax_t start, end, offset, found = 0;
 
 	while (maps && fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%jx-%jx %*s %jx", &start, &end, &offset) == 3 &&
-		    addr >= start && addr < end)
+		if (zoo_parse_maps(line, &start, &end, &offset) && addr >= start &&
+		    addr < end)
 			found = addr - start + offset;
 	if (maps)
 		fclose(maps);
@@ -126,27 +126,24 @@ static uint64_t file_offset(uintptr_t addr)
 
 static void uprobes(void)
 {
-	struct perf_event_attr attr = { .size = sizeof(attr) };
+	long type = zoo_read_number("/sys/bus/event_source/devices/uprobe/type");
+	struct perf_event_attr attr = { .size = sizeof(attr), .type = (unsigned)type };
 	char exe[4096];
-	FILE *type = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
 	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
-	if (!type || fscanf(type, "%u", &attr.type) != 1 || len < 0) {
+	if (type < 0 || len < 0) {
 		zoo_skip("uprobes");
-	} else {
-		exe[len] = '\0';
-		attr.config1 = (uintptr_t)exe;
-		attr.config2 = file_offset((uintptr_t)probed);
-		if (syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC) <
-		    0) {
-			zoo_skip("uprobes");
-		} else {
-			probed(1);
-			zoo_range_named("uprobes", "uprobes", "[uprobes]");
-		}
+		return;
 	}
-	if (type)
-		fclose(type);
+	exe[len] = '\0';
+	attr.config1 = (uintptr_t)exe;
+	attr.config2 = file_offset((uintptr_t)probed);
+	if (syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC) < 0) {
+		zoo_skip("uprobes");
+		return;
+	}
+	probed(1);
+	zoo_range_named("uprobes", "uprobes", "[uprobes]");
 }
 
 void zoo_kernel(void)

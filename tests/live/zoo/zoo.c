@@ -62,18 +62,48 @@ void zoo_outside(const char *cause, size_t bytes)
 	printf("outside cause=%s bytes=%zu\n", cause, bytes);
 }
 
+long zoo_read_number(const char *path)
+{
+	char text[64] = "", *end;
+	FILE *f = fopen(path, "re");
+	long n = -1;
+
+	if (f && fgets(text, sizeof(text), f)) {
+		n = strtol(text, &end, 10);
+		if (end == text)
+			n = -1;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+int zoo_parse_maps(const char *line, uintptr_t *start, uintptr_t *end, uintptr_t *offset)
+{
+	char *at;
+
+	*start = strtoul(line, &at, 16);
+	if (at == line || *at != '-')
+		return 0;
+	*end = strtoul(at + 1, &at, 16);
+	if (*at != ' ' || strlen(at) < 7)
+		return 0;
+	*offset = strtoul(at + 6, NULL, 16);
+	return 1;
+}
+
 void zoo_range_named(const char *class, const char *what, const char *name)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
+	uintptr_t start, end, offset;
 	char line[8192];
-	uintmax_t start, end;
 
 	zoo_must(maps != NULL, "maps");
 	while (fgets(line, sizeof(line), maps)) {
-		if (!strstr(line, name) || sscanf(line, "%jx-%jx", &start, &end) != 2)
+		if (!strstr(line, name) || !zoo_parse_maps(line, &start, &end, &offset))
 			continue;
 		fclose(maps);
-		zoo_range(class, what, (void *)(uintptr_t)start, end - start);
+		zoo_range(class, what, (void *)start, end - start);
 		return;
 	}
 	fclose(maps);

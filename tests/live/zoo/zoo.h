@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { ZOO_PAGE = 4096, ZOO_KIB = 1024, ZOO_MIB = 1024 * 1024 };
 
@@ -39,6 +40,12 @@ void zoo_outside(const char *cause, size_t bytes);
 
 /* Prints a range for the first mapping whose line in maps ends in or holds `name`. */
 void zoo_range_named(const char *class, const char *what, const char *name);
+
+/* The number a file holds, or -1. */
+long zoo_read_number(const char *path);
+
+/* Splits a line of maps; 0 when it is none. */
+int zoo_parse_maps(const char *line, uintptr_t *start, uintptr_t *end, uintptr_t *offset);
 
 /* mmap or die; never merged with a neighbour: an inaccessible page lies on each side. */
 void *zoo_map(size_t len, int prot, int flags, int fd);
