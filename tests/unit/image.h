@@ -208,9 +208,12 @@ static inline void image_put_words(struct image *image, uint64_t addr,
 	image_put_words(image, addr, (uint64_t[]){ __VA_ARGS__ }, \
 			sizeof((uint64_t[]){ __VA_ARGS__ }) / 8)
 
-/* An ELF object of one page: a symbol, and a section of this name without contents. */
-static inline void image_elf(struct image *image, const char *symbol, uint64_t value,
-			     const char *section)
+/*
+ * An ELF object of one page: a symbol, and two sections without contents; the second is
+ * the page behind the object's first.
+ */
+static inline void image_elf_with(struct image *image, const char *symbol, uint64_t value,
+				  const char *section, const char *second)
 {
 	unsigned char *elf = image->object;
 	static const char names[] = "\0.dynsym\0.dynstr\0.shstrtab\0";
@@ -224,7 +227,7 @@ static inline void image_elf(struct image *image, const char *symbol, uint64_t v
 			    .e_phnum = 1,
 			    .e_shoff = 0x500,
 			    .e_shentsize = sizeof(Elf64_Shdr),
-			    .e_shnum = 5,
+			    .e_shnum = 6,
 			    .e_shstrndx = 3 };
 	head.e_ident[EI_CLASS] = ELFCLASS64;
 	head.e_ident[EI_DATA] = ELFDATA2LSB;
@@ -239,7 +242,7 @@ static inline void image_elf(struct image *image, const char *symbol, uint64_t v
 				      .st_shndx = 4,
 				      .st_value = value,
 				      .st_size = 8 } };
-	Elf64_Shdr secs[5] = {
+	Elf64_Shdr secs[6] = {
 		[1] = { .sh_name = 1,
 			.sh_type = SHT_DYNSYM,
 			.sh_flags = SHF_ALLOC,
@@ -257,14 +260,25 @@ static inline void image_elf(struct image *image, const char *symbol, uint64_t v
 			.sh_offset = 0x400,
 			.sh_size = 128 },
 		[4] = { .sh_name = 27, .sh_type = SHT_NOBITS },
+		[5] = { .sh_name = 64,
+			.sh_type = SHT_NOBITS,
+			.sh_addr = IMAGE_PAGE,
+			.sh_size = IMAGE_PAGE },
 	};
 	memcpy(elf, &head, sizeof(head));
 	memcpy(elf + 64, &load, sizeof(load));
 	snprintf((char *)elf + 0x201, 60, "%s", symbol);
 	memcpy(elf + 0x300, syms, sizeof(syms));
 	memcpy(elf + 0x400, names, sizeof(names));
-	snprintf((char *)elf + 0x400 + 27, 60, "%s", section);
+	snprintf((char *)elf + 0x400 + 27, 30, "%s", section);
+	snprintf((char *)elf + 0x400 + 64, 30, "%s", second);
 	memcpy(elf + 0x500, secs, sizeof(secs));
+}
+
+static inline void image_elf(struct image *image, const char *symbol, uint64_t value,
+			     const char *section)
+{
+	image_elf_with(image, symbol, value, section, ".none");
 }
 
 /* Takes the snapshot and classifies it; no absent page may have been read. */

@@ -255,7 +255,7 @@ RUN(python_pool_that_contradicts_itself)
 static void put_go(struct image *image, uint64_t arena, uint64_t meta)
 {
 	uint64_t data = 0x401000, table = BASE;
-	image_elf(image, "main", 0, ".go.buildinfo");
+	image_elf_with(image, "main", 0, ".go.buildinfo", ".bss");
 	image_map(image, 0x400000, 4 * KIB, "r-xp", "/bin/program");
 	image_map(image, data, 4 * KIB, "rw-p", "/bin/program");
 	image_map(image, 0xc000000000, 4 * MIB, "rw-p", "");

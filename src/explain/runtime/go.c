@@ -28,18 +28,16 @@ enum {
 #define TABLE_LEN (UINT64_C(32) << 20)
 #define ARENA_BASE (UINT64_C(1) << 47) /* minus arenaBaseOffset, amd64 */
 
-static bool is_go(struct mw_classify *cx)
+static bool is_go(struct mw_rt_elf *file)
 {
-	const struct mw_region *text = mw_rt_program(cx);
-	mw_auto_rt_elf file = { 0 };
-	const struct mw_elf_section *section;
-	if (!text || !mw_rt_open(cx, text, &file))
-		return false;
-	mw_auto_err err = mw_elf_find_section(file.elf, ".go.buildinfo", &section);
-	if (err || section)
-		return !err;
-	mw_auto_err again = mw_elf_find_section(file.elf, ".gopclntab", &section);
-	return !again && section;
+	static const char *const names[] = { ".go.buildinfo", ".gopclntab" };
+	const struct mw_elf_section *section = NULL;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !section; i++) {
+		mw_auto_err err = mw_elf_find_section(file->elf, names[i], &section);
+		if (err)
+			return false;
+	}
+	return section;
 }
 
 /* What the entries of a table of arenas say, page by page; only present pages. */
@@ -132,52 +130,49 @@ static bool is_table(struct mw_classify *cx, uint64_t addr)
 	return walk_table(&table, false, &err) && table.n_arenas > 0;
 }
 
-/* Data and bss of the program: file mappings of it, and what follows the last one. */
-static bool is_own_data(const struct mw_region *regions, size_t i, uint64_t dev,
-			uint64_t ino)
-{
-	const struct mw_region *region = &regions[i];
-	if (!(region->perms & MW_PERM_WRITE) || (region->perms & MW_PERM_SHARED))
-		return false;
-	if (region->ino)
-		return region->ino == ino && region->dev == dev;
-	return i > 0 && regions[i - 1].end == region->start &&
-	       regions[i - 1].ino == ino && regions[i - 1].dev == dev &&
-	       mw_rt_is_heapish(region);
-}
+struct search {
+	struct mw_classify *cx;
+	unsigned pages, tries; /* left */
+};
 
-static uint64_t find_in(struct mw_classify *cx, const struct mw_region *region,
-			unsigned *budget, unsigned *tries)
+/* Words of [start, end) that point to memory as long as the table. */
+static uint64_t search_range(struct search *search, uint64_t start, uint64_t end)
 {
 	uint64_t words[PAGE_WORDS];
-	for (uint64_t page = region->start; page < region->end && *budget; page += PAGE) {
-		--*budget;
-		if (!mw_peek(cx, page, words, sizeof(words)))
+	for (uint64_t page = mw_rt_down(start, PAGE); page < end && search->pages;
+	     page += PAGE) {
+		search->pages--;
+		if (!mw_peek(search->cx, page, words, sizeof(words)))
 			continue;
-		for (unsigned i = 0; i < PAGE_WORDS && *tries; i++) {
+		for (unsigned i = 0; i < PAGE_WORDS && search->tries; i++) {
 			uint64_t addr = le64toh(words[i]);
 			if (!addr || (addr & (PAGE - 1)) ||
-			    !mw_rt_in_heapish(cx, addr, addr + TABLE_LEN))
+			    !mw_rt_in_heapish(search->cx, addr, addr + TABLE_LEN))
 				continue;
-			--*tries;
-			if (is_table(cx, addr))
+			search->tries--;
+			if (is_table(search->cx, addr))
 				return addr;
 		}
 	}
 	return 0;
 }
 
-static uint64_t find_table(struct mw_classify *cx)
+/* mheap_ is a variable without pointers to the heap; only the runtime's are searched. */
+static uint64_t find_table(struct mw_classify *cx, struct mw_rt_elf *file)
 {
-	size_t n;
-	const struct mw_region *text = mw_rt_program(cx);
-	const struct mw_region *regions =
-		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
-	unsigned budget = MAX_DATA_PAGES, tries = MAX_TRIES;
+	static const char *const names[] = { ".noptrbss", ".bss" };
+	struct search search = { .cx = cx, .pages = MAX_DATA_PAGES, .tries = MAX_TRIES };
 	uint64_t addr = 0;
-	for (size_t i = 0; text && i < n && !addr; i++)
-		if (is_own_data(regions, i, text->dev, text->ino))
-			addr = find_in(cx, &regions[i], &budget, &tries);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !addr; i++) {
+		const struct mw_elf_section *section;
+		mw_auto_err err = mw_elf_find_section(file->elf, names[i], &section);
+		uint64_t start, end;
+		if (err || !section ||
+		    __builtin_add_overflow(file->bias, section->addr, &start) ||
+		    __builtin_add_overflow(start, section->len, &end))
+			continue;
+		addr = search_range(&search, start, end);
+	}
 	return addr;
 }
 
@@ -191,7 +186,9 @@ static struct mw_err *claim_names(struct mw_classify *cx)
 
 struct mw_err *mw_classify_go(struct mw_classify *cx)
 {
-	if (!is_go(cx))
+	const struct mw_region *text = mw_rt_program(cx);
+	mw_auto_rt_elf file = { 0 };
+	if (!text || !mw_rt_open(cx, text, &file) || !is_go(&file))
 		return NULL;
 	mw_classify_seen(cx)->go = true;
 	struct mw_err *err = mw_rt_claim_rest(
@@ -199,7 +196,7 @@ struct mw_err *mw_classify_go(struct mw_classify *cx)
 		"a Go program's, outside its arenas: spans, bitmaps, summaries");
 	if (!err)
 		err = claim_names(cx);
-	struct table table = { .cx = cx, .addr = err ? 0 : find_table(cx) };
+	struct table table = { .cx = cx, .addr = err ? 0 : find_table(cx, &file) };
 	if (!table.addr)
 		return err;
 	walk_table(&table, true, &err);

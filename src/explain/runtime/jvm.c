@@ -21,6 +21,7 @@ enum {
 	MAX_LOADERS = 1024,
 	MAX_CLASSES = 8192,
 	NAME_LEN = 48,
+	BLOCK = 16, /* entries read at once */
 	/* JEP 387 (JDK 16): metaspace is made of root chunks of this size. */
 	ROOT_CHUNK = 4 << 20,
 };
@@ -150,29 +151,49 @@ static bool wanted_type(const char *type)
 	return false;
 }
 
-/* Fields of one type follow each other and share their name's address. */
-static bool read_fields(struct vm *vm, const struct mw_region *text)
+/* The end of the table may lie just before the end of what is mapped. */
+static unsigned read_entries(struct vm *vm, uint64_t addr, struct entry *entries)
 {
-	uint64_t symbol, table, last = 0;
+	if (mw_rt_read(vm->cx, addr, entries, BLOCK * sizeof(*entries)))
+		return BLOCK;
+	return mw_rt_read(vm->cx, addr, entries, sizeof(*entries)) ? 1 : 0;
+}
+
+/* Fields of one type follow each other and share their name's address. */
+static void read_table(struct vm *vm, uint64_t table)
+{
+	uint64_t last = 0;
 	char type[NAME_LEN] = "";
 	bool is_wanted = false;
+	struct entry entries[BLOCK];
+	unsigned n = 0, used = 0;
+	for (unsigned i = 0; i < MAX_FIELDS; i++, used++) {
+		if (used == n) {
+			table += n * sizeof(*entries);
+			n = read_entries(vm, table, entries);
+			used = 0;
+		}
+		if (!n || !entries[used].type_name)
+			return;
+		if (entries[used].type_name != last) {
+			last = entries[used].type_name;
+			is_wanted =
+				read_name(vm, le64toh(last), type) && wanted_type(type);
+		}
+		if (is_wanted)
+			read_entry(vm, &entries[used], type);
+	}
+}
+
+static bool read_fields(struct vm *vm, const struct mw_region *text)
+{
+	uint64_t symbol, table;
 	mw_auto_rt_elf file = { 0 };
 	if (!mw_rt_open(vm->cx, text, &file) ||
 	    !mw_rt_value(&file, "gHotSpotVMStructs", &symbol) ||
 	    !mw_rt_word(vm->cx, symbol, &table))
 		return false;
-	for (unsigned i = 0; i < MAX_FIELDS; i++, table += sizeof(struct entry)) {
-		struct entry entry;
-		if (!mw_rt_read(vm->cx, table, &entry, sizeof(entry)) || !entry.type_name)
-			break;
-		if (entry.type_name != last) {
-			last = entry.type_name;
-			is_wanted =
-				read_name(vm, le64toh(last), type) && wanted_type(type);
-		}
-		if (is_wanted)
-			read_entry(vm, &entry, type);
-	}
+	read_table(vm, table);
 	return vm->known != 0;
 }
 

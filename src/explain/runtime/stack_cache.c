@@ -10,10 +10,9 @@
 #include <endian.h>
 
 enum {
-	PAGE = 4096,
 	MIN_STACK = 16 << 10, /* PTHREAD_STACK_MIN */
-	TOP_LEN = 2 * PAGE,   /* the descriptor begins in it */
-	TP_ALIGN = 64,
+	MAX_PLACES = 4,
+	USUAL_PLACE = 0x940,
 	TP_WORDS = 0x700 / 8, /* of the descriptor: the block's place is in them */
 	SELF = 2,             /* tcbhead_t: tcb, dtv, self */
 	TID = 0x2d0 / 8,      /* the kernel clears it when the thread ends */
@@ -31,18 +30,50 @@ static bool names_block(const uint64_t word[TP_WORDS], uint64_t start, uint64_t 
 	return false;
 }
 
-/* The thread pointer of the block [start, end), 0 without one. */
-static uint64_t find_descriptor(struct mw_classify *cx, uint64_t start, uint64_t end)
+/* How far below the end of its block a descriptor is: the same for every thread. */
+struct places {
+	uint64_t below[MAX_PLACES];
+	unsigned n;
+};
+
+static void add_place(struct places *places, uint64_t below)
+{
+	for (unsigned i = 0; i < places->n; i++)
+		if (places->below[i] == below)
+			return;
+	if (places->n < MAX_PLACES)
+		places->below[places->n++] = below;
+}
+
+/* Where living threads have theirs; without any, where glibc 2.34 to 2.36 puts it. */
+static struct places find_places(const struct mw_classify *cx)
+{
+	size_t n;
+	struct places places = { 0 };
+	const struct mw_thread *threads =
+		mw_snapshot_threads(mw_classify_snapshot(cx), &n);
+	for (size_t i = 0; i < n; i++)
+		if (threads[i].has_stack && threads[i].tcb > threads[i].stack &&
+		    threads[i].tcb < threads[i].end)
+			add_place(&places, threads[i].end - threads[i].tcb);
+	if (!places.n)
+		add_place(&places, USUAL_PLACE);
+	return places;
+}
+
+/* Whether a descriptor at the block's top names the block [start, end). */
+static bool has_descriptor(struct mw_classify *cx, const struct places *places,
+			   uint64_t start, uint64_t end)
 {
 	uint64_t word[TP_WORDS];
-	for (uint64_t tp = end - sizeof(word); tp >= end - TOP_LEN; tp -= TP_ALIGN) {
-		if (!mw_peek(cx, tp, word, (SELF + 1) * sizeof(*word)) ||
-		    le64toh(word[0]) != tp || le64toh(word[SELF]) != tp)
-			continue;
-		if (mw_peek(cx, tp, word, sizeof(word)) && names_block(word, start, end))
-			return tp;
+	for (unsigned i = 0; i < places->n; i++) {
+		uint64_t tp = end - places->below[i];
+		if (places->below[i] < end - start &&
+		    mw_peek(cx, tp, word, sizeof(word)) && le64toh(word[0]) == tp &&
+		    le64toh(word[SELF]) == tp && names_block(word, start, end))
+			return true;
 	}
-	return 0;
+	return false;
 }
 
 static bool may_be_stack(const struct mw_region *regions, size_t i)
@@ -72,6 +103,7 @@ struct mw_err *mw_classify_stack_cache(struct mw_classify *cx)
 {
 	size_t n;
 	unsigned tries = MAX_TRIES;
+	const struct places places = find_places(cx);
 	const struct mw_region *regions =
 		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
 	struct mw_err *err = NULL;
@@ -80,7 +112,7 @@ struct mw_err *mw_classify_stack_cache(struct mw_classify *cx)
 		if (!may_be_stack(regions, i))
 			continue;
 		tries--;
-		if (find_descriptor(cx, start, end))
+		if (has_descriptor(cx, &places, start, end))
 			err = claim_stack(cx, &regions[i]);
 	}
 	return err;
