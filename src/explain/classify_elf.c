@@ -212,13 +212,14 @@ static struct mw_err *claim_unread(struct mw_elf_scan *scan, struct mw_elf_objec
 	if (fatal)
 		return err;
 	struct mw_err *ret = NULL;
-	if (!foreign) {
+	/* Code in a memfd is a runtime's more often than a library's. */
+	bool memfd = !strncmp(object->name, "/memfd:", 7);
+	if (!foreign)
 		ret = mw_classify_gap(scan->cx, object->name, err->msg, "");
-		if (!ret)
-			ret = mw_elf_claim_by_perms(scan, object);
-		if (!ret)
-			ret = mw_elf_claim_holes(scan, object);
-	}
+	if (!foreign && !memfd && !ret)
+		ret = mw_elf_claim_by_perms(scan, object);
+	if (!foreign && !memfd && !ret)
+		ret = mw_elf_claim_holes(scan, object);
 	mw_err_free(err);
 	return ret;
 }
