@@ -124,6 +124,7 @@ struct mw_facts {
 	bool live;            /* the answers may change between two calls */
 	bool parallel;        /* read_pagemap may be called from several threads */
 	const char *release;  /* the kernel's, "" when unknown; owned by the source */
+	const char *root;     /* a recording's directory, as it was given; else NULL */
 };
 
 /* Opens this machine. */

@@ -6,6 +6,8 @@
  */
 #include "explain/impl.h"
 
+#include "model/advice.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,8 +292,8 @@ static struct mw_err *unmapped_shmem(struct mw_explain *ex, uint64_t *ret)
 		const char *remedy =
 			err->code != MW_ERR_DENIED
 				? ""
-				: mw_arena_printf(&ex->arena, "sudo memwhy %d",
-						  mw_snapshot_process(snap)->pid);
+				: mw_advice_access(mw_snapshot_source(snap), &ex->arena,
+						   mw_snapshot_process(snap)->pid);
 		struct mw_err *gap =
 			mw_explain_gap(ex, "shared memory held open but not mapped",
 				       err->msg, remedy ? remedy : "");

@@ -2,6 +2,8 @@
 /* Rules on segments and pages. */
 #include "explain/impl.h"
 
+#include "model/advice.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -14,7 +16,9 @@ static int pid_of(const struct mw_explain *ex)
 
 static const char *command(struct mw_explain *ex, const char *options)
 {
-	return mw_arena_printf(&ex->arena, "memwhy map %d%s", pid_of(ex), options);
+	const struct mw_snapshot *snap = ex->pub.snap;
+	return mw_advice_command(mw_snapshot_source(snap), &ex->arena, "map",
+				 mw_snapshot_process(snap)->pid, options);
 }
 
 /* Large against what is resident: at least `floor` bytes and one `part`th of Rss. */
@@ -90,7 +94,7 @@ struct mw_err *mw_rule_thread_stacks(struct mw_explain *ex)
 				"stack blocks from the thread descriptors; high "
 				"water is the lowest touched page (%s)",
 				s.worst->name),
-			.next = command(ex, " --class stack.thread"),
+			.next = command(ex, "--class stack.thread"),
 			.confidence = MW_CERTAIN,
 			.bytes = s.rss,
 		});
@@ -143,7 +147,7 @@ struct mw_err *mw_rule_arenas(struct mw_explain *ex)
 				"%zu heaps with a verified heap_info, %zu of them "
 				"the first of their arena; status Threads %u",
 				heaps, arenas, threads),
-			.next = command(ex, " --class heap.arena"),
+			.next = command(ex, "--class heap.arena"),
 			.confidence = MW_CERTAIN,
 			.bytes = rss,
 		});
@@ -191,7 +195,7 @@ struct mw_err *mw_rule_deleted(struct mw_explain *ex)
 			    .evidence = mw_arena_printf(
 				    &ex->arena, "maps names them (deleted), such as %s",
 				    worst),
-			    .next = command(ex, " --class lib"),
+			    .next = command(ex, "--class lib"),
 			    .confidence = MW_CERTAIN,
 			    .bytes = rss,
 		    });
@@ -214,7 +218,7 @@ struct mw_err *mw_rule_cow(struct mw_explain *ex)
 			.evidence = "anonymous pages inside private file mappings (text "
 				    "relocations, "
 				    "patched code, MAP_PRIVATE data)",
-			.next = command(ex, " --sort private"),
+			.next = command(ex, "--sort private"),
 			.confidence = MW_CERTAIN,
 			.bytes = ex->cow,
 		});
@@ -240,7 +244,7 @@ struct mw_err *mw_rule_file_cache(struct mw_explain *ex)
 			.evidence = mw_arena_printf(
 				&ex->arena, "RssFile by page states: %" PRIu64 " KiB",
 				sum->file >> 10),
-			.next = command(ex, " --sort rss"),
+			.next = command(ex, "--sort rss"),
 			.confidence = MW_CERTAIN,
 			.bytes = sum->file,
 		});
@@ -327,7 +331,7 @@ struct mw_err *mw_rule_huge_zero(struct mw_explain *ex)
 				"%zu pages sampled, spread evenly; PMD mapped by "
 				"PAGEMAP_SCAN",
 				s.n_pages),
-			.next = command(ex, " --sort rss"),
+			.next = command(ex, "--sort rss"),
 			.confidence = MW_LIKELY,
 			.bytes = s.bytes,
 		});
@@ -349,7 +353,7 @@ struct mw_err *mw_rule_unexplained(struct mw_explain *ex)
 				mw_words(ex, rest),
 				mw_percent(ex, rest, ex->pub.account.rss)),
 			.evidence = "segments of class unknown, each with what was seen",
-			.next = command(ex, " --class unknown"),
+			.next = command(ex, "--class unknown"),
 			.confidence = MW_CERTAIN,
 			.bytes = rest,
 		});

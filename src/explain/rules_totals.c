@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/num.h"
 #include "base/units.h"
+#include "model/advice.h"
 
 #include <inttypes.h>
 
@@ -21,7 +22,9 @@ static const struct mw_process *process(const struct mw_explain *ex)
 
 static const char *command(struct mw_explain *ex, const char *options)
 {
-	return mw_arena_printf(&ex->arena, "memwhy map %d%s", process(ex)->pid, options);
+	const struct mw_snapshot *snap = ex->pub.snap;
+	return mw_advice_command(mw_snapshot_source(snap), &ex->arena, "map",
+				 mw_snapshot_process(snap)->pid, options);
 }
 
 /*
@@ -47,7 +50,7 @@ struct mw_err *mw_rule_page_tables(struct mw_explain *ex)
 							" KiB; dense 4 KiB pages "
 							"need 0.2 %%",
 							pte >> 10),
-			    .next = command(ex, " --summary"),
+			    .next = command(ex, "--summary"),
 			    .confidence = MW_CERTAIN,
 			    .bytes = pte,
 		    });
@@ -69,7 +72,7 @@ struct mw_err *mw_rule_locked(struct mw_explain *ex)
 				mw_words(ex, locked)),
 			.evidence = mw_arena_printf(
 				&ex->arena, "status VmLck %" PRIu64 " KiB", locked >> 10),
-			.next = command(ex, " --sort rss"),
+			.next = command(ex, "--sort rss"),
 			.confidence = MW_CERTAIN,
 			.bytes = locked,
 		});
@@ -94,7 +97,7 @@ struct mw_err *mw_rule_lazyfree(struct mw_explain *ex)
 			    .evidence = mw_arena_printf(
 				    &ex->arena, "smaps_rollup LazyFree %" PRIu64 " KiB",
 				    lazy >> 10),
-			    .next = command(ex, " --sort rss"),
+			    .next = command(ex, "--sort rss"),
 			    .confidence = MW_CERTAIN,
 			    .bytes = lazy,
 		    });
@@ -132,7 +135,7 @@ struct mw_err *mw_rule_map_count(struct mw_explain *ex)
 			.evidence = mw_arena_printf(
 				&ex->arena,
 				"%zu lines in maps; vm.max_map_count = %" PRIu64, n, max),
-			.next = command(ex, " --summary"),
+			.next = command(ex, "--summary"),
 			.confidence = MW_CERTAIN,
 			.bytes = 0,
 		});
@@ -158,7 +161,7 @@ struct mw_err *mw_rule_vsz(struct mw_explain *ex)
 						    "status VmSize %" PRIu64
 						    " KiB, resident %" PRIu64 " KiB",
 						    p->vm_size >> 10, rss >> 10),
-			.next = command(ex, " --sort size"),
+			.next = command(ex, "--sort size"),
 			.confidence = MW_CERTAIN,
 			.bytes = 0,
 		});
@@ -180,7 +183,7 @@ struct mw_err *mw_rule_peak(struct mw_explain *ex)
 				mw_words(ex, peak), mw_words(ex, rss)),
 			.evidence = mw_arena_printf(
 				&ex->arena, "status VmHWM %" PRIu64 " KiB", peak >> 10),
-			.next = command(ex, " --watch"),
+			.next = command(ex, "--watch"),
 			.confidence = MW_CERTAIN,
 			.bytes = 0,
 		});
@@ -202,7 +205,7 @@ struct mw_err *mw_rule_swap(struct mw_explain *ex)
 				mw_words(ex, swap), mw_percent(ex, rss, rss + swap)),
 			.evidence = mw_arena_printf(
 				&ex->arena, "status VmSwap %" PRIu64 " KiB", swap >> 10),
-			.next = command(ex, " --sort swap"),
+			.next = command(ex, "--sort swap"),
 			.confidence = MW_CERTAIN,
 			.bytes = swap,
 		});

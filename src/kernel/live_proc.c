@@ -195,6 +195,9 @@ static struct mw_err *gone(const struct mw_live_proc *proc, const char *what, in
 /* What opens a file to a user who was refused; measured, see docs of `doctor`. */
 static const char *remedy(const char *name)
 {
+	if (geteuid() == 0)
+		return "refused even to root: by a security module, a user namespace, or "
+		       "for capabilities that root lacks here";
 	if (strcmp(name, "pagemap") == 0 || strcmp(name, "mem") == 0)
 		return "needs the same user, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH: "
 		       "try as root";

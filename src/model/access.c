@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/vec.h"
+#include "model/advice.h"
 #include "procfs/maps.h"
 #include "procfs/pagebits.h"
 
@@ -119,10 +120,10 @@ static const struct reading {
 	{ "kpagecount", "exact Pss of every segment", try_kpagecount, false },
 };
 
-static const char *remedy_for(struct mw_arena *arena, pid_t pid, const struct mw_err *err)
+static const char *remedy_for(const struct attempt *a, struct mw_arena *arena,
+			      const struct mw_err *err)
 {
-	return err->code == MW_ERR_DENIED ? mw_arena_printf(arena, "sudo memwhy %d", pid)
-					  : "";
+	return err->code == MW_ERR_DENIED ? mw_advice_access(a->src, arena, a->pid) : "";
 }
 
 /* Running out of memory and a process that went are the only errors; the rest is news. */
@@ -144,7 +145,7 @@ static struct mw_err *attempt_one(struct attempt *a, const struct reading *readi
 	if (err) {
 		access.allowed = MW_REFUSED;
 		access.why = mw_arena_strdup(arena, err->msg);
-		access.remedy = remedy_for(arena, a->pid, err);
+		access.remedy = remedy_for(a, arena, err);
 		mw_err_free(err);
 	}
 	if (!access.why || !access.remedy || !mw_vec_add(ret, access))

@@ -2,7 +2,7 @@
 /* What could not be seen, noted beside what could. */
 #include "model/impl.h"
 
-#include <stdio.h>
+#include "model/advice.h"
 
 struct mw_err *mw_gap_add(struct mw_snapshot *snap, const char *what, const char *why,
 			  const char *remedy)
@@ -20,12 +20,11 @@ struct mw_err *mw_gap_add(struct mw_snapshot *snap, const char *what, const char
 struct mw_err *mw_gap_from_err(struct mw_snapshot *snap, struct mw_err *err,
 			       const char *what, const char *remedy)
 {
-	char command[64];
 	if (err->code == MW_ERR_GONE || err->code == MW_ERR_NOMEM)
 		return err;
 	if (!remedy[0] && err->code == MW_ERR_DENIED) {
-		snprintf(command, sizeof(command), "sudo memwhy %d", snap->process.pid);
-		remedy = command;
+		remedy = mw_advice_access(snap->src, &snap->arena, snap->process.pid);
+		remedy = remedy ? remedy : "";
 	}
 	struct mw_err *ret = mw_gap_add(snap, what, err->msg, remedy);
 	mw_err_free(err);

@@ -83,6 +83,24 @@ static size_t count_refused(const struct mw_doctor_answer *answer)
 	return n;
 }
 
+/* Who holds every capability has nothing left to ask for. */
+static void say_how(struct mw_out *out, const struct mw_doctor_answer *answer)
+{
+	if (answer->present[MW_FEATURE_SYS_PTRACE] &&
+	    answer->present[MW_FEATURE_SYS_ADMIN] &&
+	    answer->present[MW_FEATURE_DAC_READ_SEARCH]) {
+		mw_out_note(out, 2,
+			    "This user has every capability that opens readings; what is "
+			    "refused here is refused to root.");
+		return;
+	}
+	mw_out_note(out, 2,
+		    "As root everything opens. Without being root: CAP_SYS_PTRACE opens "
+		    "maps, smaps and exe of others, CAP_DAC_READ_SEARCH pagemap, memory "
+		    "and kpagecount, CAP_SYS_ADMIN the frame numbers.");
+	mw_out_next(out, SETCAP);
+}
+
 struct mw_err *mw_view_doctor(struct mw_out *out, const struct mw_doctor_answer *answer)
 {
 	size_t refused = count_refused(answer);
@@ -102,15 +120,7 @@ struct mw_err *mw_view_doctor(struct mw_out *out, const struct mw_doctor_answer 
 	mw_out_field(out, "page_size", MW_TYPE_BYTES, mw_cell_u(answer->page_size));
 	access_table(out, answer);
 	features_table(out, answer);
-	if (refused) {
-		mw_out_note(
-			out, 2,
-			"As root everything opens. Without being root: CAP_SYS_PTRACE "
-			"opens "
-			"maps, smaps and exe of others, CAP_DAC_READ_SEARCH pagemap, "
-			"memory "
-			"and kpagecount, CAP_SYS_ADMIN the frame numbers.");
-		mw_out_next(out, SETCAP);
-	}
+	if (refused)
+		say_how(out, answer);
 	return NULL;
 }

@@ -2,7 +2,9 @@
 /* The main answer: sentence, account, what is beyond Rss, findings, limits. */
 #include "view/view.h"
 
+#include "base/arena.h"
 #include "base/buf.h"
+#include "model/advice.h"
 
 #include <string.h>
 
@@ -18,6 +20,12 @@ static uint64_t share(uint64_t part, uint64_t whole)
 {
 	uint64_t ret = whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
 	return part && !ret ? 1 : ret;
+}
+
+/* Nothing but the totals of status could be read. */
+static bool is_blind(const struct mw_explanation *ex)
+{
+	return !(mw_snapshot_totals(ex->snap)->sum.have & MW_HAVE_RSS);
 }
 
 static void totals_fields(struct mw_out *out, const struct mw_explanation *ex)
@@ -36,9 +44,9 @@ static void totals_fields(struct mw_out *out, const struct mw_explanation *ex)
 	mw_out_field(out, "swap", MW_TYPE_BYTES,
 		     swap ? mw_cell_u(sum->swap) : known(p->vm_swap));
 	mw_out_field(out, "engine", MW_TYPE_TEXT,
-		     mw_cell_s(t->engine == MW_ENGINE_SMAPS   ? "smaps"
-			       : t->engine == MW_ENGINE_PAGES ? "pages"
-							      : "status"));
+		     mw_cell_s(is_blind(ex)                   ? "status"
+			       : t->engine == MW_ENGINE_SMAPS ? "smaps"
+							      : "pages"));
 }
 
 static bool any_swap(const struct mw_account *account)
@@ -260,13 +268,17 @@ static void classes_table(struct mw_out *out, const struct mw_explanation *ex,
 
 static void next_line(struct mw_out *out, const struct mw_explanation *ex)
 {
-	mw_auto_buf text = { 0 };
+	struct mw_arena arena = { 0 };
+	struct mw_source *src = mw_snapshot_source(ex->snap);
 	const struct mw_process *p = mw_snapshot_process(ex->snap);
-	const struct mw_totals *t = mw_snapshot_totals(ex->snap);
-	bool blind = p->vm_size != UNKNOWN && !(t->sum.have & MW_HAVE_RSS);
-	if (p->vm_size != UNKNOWN &&
-	    mw_buf_printf(&text, blind ? "sudo memwhy %d" : "memwhy map %d", p->pid))
-		mw_out_next(out, mw_buf_str(&text));
+	const char *text = NULL;
+	if (p->vm_size != UNKNOWN && is_blind(ex))
+		text = mw_advice_access(src, &arena, p->pid);
+	else if (p->vm_size != UNKNOWN)
+		text = mw_advice_command(src, &arena, "map", p->pid, "");
+	if (text && text[0])
+		mw_out_next(out, text);
+	mw_arena_deinit(&arena);
 }
 
 struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,

@@ -41,11 +41,13 @@ def environment():
 
 
 def answer(memwhy, tree, args):
-    done = subprocess.run([memwhy, *args, "--root", tree], env=environment(),
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    # By a name that is as long everywhere: lines are broken by width.
+    done = subprocess.run([memwhy, *args, "--root", tree.name], cwd=tree.parent,
+                          env=environment(), stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=120)
     text = done.stdout.decode() + "".join(
         f"stderr: {line}\n" for line in done.stderr.decode().splitlines())
-    return f"{text}exit: {done.returncode}\n".replace(str(tree), "TREE")
+    return f"{text}exit: {done.returncode}\n"
 
 
 def conserves(text):
@@ -90,7 +92,7 @@ def check_tree(tap, memwhy, tree, expected, update):
 
 
 def main():
-    memwhy, trees, expected = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    memwhy, trees, expected = (pathlib.Path(arg).resolve() for arg in sys.argv[1:4])
     tap = Tap()
     for tree in sorted(t for t in trees.iterdir() if t.is_dir()):
         check_tree(tap, memwhy, tree, expected, os.environ.get("MW_UPDATE"))

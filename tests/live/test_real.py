@@ -3,6 +3,7 @@
 """Programs that nobody here wrote: the account conserves, the classes that must be
 there are there, little stays unexplained, and a recording answers as the process did."""
 
+import re
 import sys
 
 import live
@@ -51,13 +52,20 @@ def check_rest(name, why, answer, bound):
 SHARING = ("pss", "uss", "private", "shared")
 
 
+def without_root(command):
+    """What is recommended on a recording names it."""
+    return re.sub(r" --root \S+", "", command)
+
+
 def without_sharing(value):
     if isinstance(value, list):
         return [without_sharing(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "claim" in value:
-        return value["id"], value["confidence"], value["next"]
+        return value["id"], value["confidence"], without_root(value["next"])
+    if "next" in value:
+        value = dict(value, next=without_root(value["next"]))
     return {key: without_sharing(item) for key, item in value.items()
             if key not in (*SHARING, "headline", "stop_ms")}
 

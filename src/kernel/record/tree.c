@@ -337,6 +337,8 @@ struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret)
 {
 	struct mw_record rec = { 0 };
 	struct mw_err *err = mw_tree_load(dir, &rec);
+	if (!err && !(rec.facts.root = mw_arena_strdup(&rec.arena, dir)))
+		err = mw_err_nomem();
 	if (!err)
 		return mw_source_open_record(&rec, ret);
 	mw_record_deinit(&rec);
