@@ -120,11 +120,15 @@ static struct mw_err *image_memory(struct mw_source *src, pid_t pid, uint64_t ad
 {
 	struct image *image = (struct image *)src;
 	(void)pid, (void)purpose;
-	for (size_t i = 0; i < len; i++) {
-		struct image_page *page = image_page(image, addr + i);
+	for (size_t i = 0, n; i < len; i += n) {
+		const struct image_page *page = image_page(image, addr + i);
+		size_t in_page = (addr + i) & (IMAGE_PAGE - 1);
+		n = len - i < IMAGE_PAGE - in_page ? len - i : IMAGE_PAGE - in_page;
 		image->n_faults += !page;
-		((unsigned char *)bytes)[i] =
-			page ? page->bytes[(addr + i) & (IMAGE_PAGE - 1)] : 0;
+		if (page)
+			memcpy((char *)bytes + i, page->bytes + in_page, n);
+		else
+			memset((char *)bytes + i, 0, n);
 	}
 	*got = len;
 	return NULL;

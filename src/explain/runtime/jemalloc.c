@@ -22,7 +22,8 @@ enum {
 	EDATA_STATE_MAX = 5,
 	EDATA_CLASS_MAX = 232, /* SC_NSIZES of 64-bit machines with 4 KiB pages */
 	BLOCK_BUDGET = 65536,
-	EDATA_PAGES = 65536, /* pages of base blocks read */
+	MIN_TEXT = 128 << 10, /* jemalloc's code is 300 KiB and more */
+	EDATA_PAGES = 65536,  /* pages of base blocks read */
 };
 
 #define MAX_BLOCK_LEN (UINT64_C(1) << 40)
@@ -157,7 +158,7 @@ struct mw_err *mw_classify_jemalloc(struct mw_classify *cx)
 	bool loaded = mw_rt_object(cx, "libjemalloc"), named = false;
 	struct mw_err *err =
 		mw_rt_claim_named(cx, "jemalloc", MW_CLASS_HEAP_JEMALLOC, &named);
-	if (!err)
+	if (!err && mw_rt_has_room(cx, MIN_TEXT))
 		err = find_blocks(cx, &blocks);
 	if (!err && (loaded || named || blocks.n)) {
 		mw_classify_seen(cx)->jemalloc = true;

@@ -101,18 +101,28 @@ static bool proves(struct walk *walk, uint64_t addr, const struct area *area)
 	return false;
 }
 
+static struct mw_err *claim_area(struct walk *walk, uint64_t addr,
+				 const struct area *area)
+{
+	struct mw_err *err = claim(walk->cx, addr, addr + PAGE,
+				   "a page of mallocng's records, by the shared secret");
+	for (uint32_t i = 0; i < le32toh(area->n_slots) && !err; i++)
+		err = walk_slot(walk, addr + HEAD_LEN + i * SLOT_LEN, &area->slots[i]);
+	return err;
+}
+
+/* A hostile list may be a circle: a mark that moves on ever more rarely meets it. */
 static struct mw_err *walk_areas(struct walk *walk, uint64_t addr)
 {
 	struct area area;
 	struct mw_err *err = NULL;
-	for (unsigned n = 0; addr && n < MAX_AREAS && !err; n++) {
+	uint64_t mark = 0;
+	for (unsigned n = 1; addr && addr != mark && n < MAX_AREAS && !err; n++) {
 		if (!read_area(walk, addr, &area))
 			break;
-		err = claim(walk->cx, addr, addr + PAGE,
-			    "a page of mallocng's records, by the shared secret");
-		for (uint32_t i = 0; i < le32toh(area.n_slots) && !err; i++)
-			err = walk_slot(walk, addr + HEAD_LEN + i * SLOT_LEN,
-					&area.slots[i]);
+		err = claim_area(walk, addr, &area);
+		if (!(n & (n - 1)))
+			mark = addr;
 		addr = le64toh(area.next);
 	}
 	return err;

@@ -37,6 +37,25 @@ bool mw_rt_has_big_program(const struct mw_classify *cx)
 	return false;
 }
 
+bool mw_rt_has_room(const struct mw_classify *cx, uint64_t len)
+{
+	size_t n;
+	bool any = false;
+	const struct mw_region *regions =
+		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct mw_region *region = &regions[i];
+		if (!(region->perms & MW_PERM_EXEC) || !region->ino)
+			continue;
+		any = true;
+		if (region->end - region->start >= len &&
+		    strncmp(file_name(region), "libc.so.6", 9) != 0 &&
+		    strncmp(file_name(region), "ld-linux", 8) != 0)
+			return true;
+	}
+	return !any;
+}
+
 const struct mw_region *mw_rt_program(struct mw_classify *cx)
 {
 	size_t n;

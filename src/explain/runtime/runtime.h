@@ -52,6 +52,12 @@ const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *p
 /* True when an object has 8 MiB of code: nothing that contains V8 has less. */
 bool mw_rt_has_big_program(const struct mw_classify *cx);
 
+/*
+ * False when no object but libc and the loader has `len` bytes of code: what is larger
+ * than that is not linked into any of them. True when no object is known.
+ */
+bool mw_rt_has_room(const struct mw_classify *cx, uint64_t len);
+
 /* The executable mapping of the program itself, or NULL. */
 const struct mw_region *mw_rt_program(struct mw_classify *cx);
 
