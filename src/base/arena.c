@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_LEN = 16 * 1024, ALIGN = 16 };
+/* Blocks double, so that 10 MiB of arena are ten requests and not 640. */
+enum { FIRST_BLOCK = 16 * 1024, LAST_BLOCK = 1 << 20, ALIGN = 16 };
 
 struct mw_arena_block {
 	struct mw_arena_block *next;
@@ -42,16 +43,18 @@ void *mw_arena_alloc(struct mw_arena *arena, size_t len)
 	if (len > SIZE_MAX - ALIGN)
 		return NULL;
 	len = (len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (len > BLOCK_LEN / 4)
+	if (len > FIRST_BLOCK / 4)
 		return alloc_large(arena, len);
 	if (arena->cap - arena->used < len) {
-		struct mw_arena_block *block = block_new(BLOCK_LEN);
+		size_t cap = arena->next_block ? arena->next_block : FIRST_BLOCK;
+		struct mw_arena_block *block = block_new(cap);
 		if (!block)
 			return NULL;
 		block->next = arena->blocks;
 		arena->blocks = block;
 		arena->used = 0;
-		arena->cap = BLOCK_LEN;
+		arena->cap = cap;
+		arena->next_block = cap < LAST_BLOCK ? cap * 2 : cap;
 	}
 	void *ret = arena->blocks->bytes + arena->used;
 	arena->used += len;

@@ -12,7 +12,8 @@ struct mw_arena_block;
 
 struct mw_arena {
 	struct mw_arena_block *blocks;
-	size_t used, cap; /* of the first block, bytes */
+	size_t used, cap;  /* of the first block, bytes */
+	size_t next_block; /* how long the next one will be; 0: none yet */
 };
 
 /* `len` zeroed bytes, or NULL when memory is short. */

@@ -15,6 +15,7 @@
 
 enum {
 	/* seq_file hands out 4 KiB a read whatever is asked; others give all. */
+	SLURP_FIRST = 4 << 10, /* most files are shorter */
 	SLURP_CHUNK = 64 << 10,
 	/* 65,530 mappings with the longest names make 270 MiB of maps. */
 	SLURP_MAX = 1 << 30,
@@ -23,14 +24,15 @@ enum {
 /* One read into `out`. 0 at the end, -1 with errno. */
 static ssize_t slurp_some(int fd, struct mw_buf *out)
 {
+	size_t room = out->len < SLURP_FIRST / 2 ? SLURP_FIRST : SLURP_CHUNK;
 	ssize_t got;
 
-	if (!mw_buf_reserve(out, SLURP_CHUNK)) {
+	if (!mw_buf_reserve(out, room)) {
 		errno = ENOMEM;
 		return -1;
 	}
 	do
-		got = read(fd, out->data + out->len, SLURP_CHUNK);
+		got = read(fd, out->data + out->len, room);
 	while (got < 0 && errno == EINTR);
 	if (got > 0)
 		out->len += (size_t)got;

@@ -18,8 +18,9 @@
 enum { FDS_MAX = 65536 };
 
 /*
- * Looks through an O_PATH descriptor, which opens nothing: a device's driver is not
- * called, a FIFO not joined. True when it is a regular file kept in memory.
+ * Looks at a file without opening it, or through an O_PATH descriptor, which opens
+ * nothing either: a device's driver is not called, a FIFO not joined. True when it is a
+ * regular file kept in memory; the file systems that keep files there have major 0.
  */
 static bool look(int dir, const char *name, struct mw_fd *ret)
 {
@@ -27,6 +28,8 @@ static bool look(int dir, const char *name, struct mw_fd *ret)
 	struct stat st;
 	bool memory = false;
 
+	if (fstatat(dir, name, &st, 0) != 0 || !S_ISREG(st.st_mode) || major(st.st_dev))
+		return false;
 	int fd = openat(dir, name, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return false;

@@ -14,14 +14,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Where a read may reach a device or change something, regular file or not. */
-static bool is_kernel_fs(int fd)
+/*
+ * Where a read may reach a device or change something, regular file or not. Such file
+ * systems have no device of their own: major 0.
+ */
+static bool is_kernel_fs(int fd, dev_t dev)
 {
 	struct statfs fs;
 
+	if (major(dev) != 0)
+		return false;
 	if (fstatfs(fd, &fs) != 0)
 		return true;
 	return fs.f_type == SYSFS_MAGIC || fs.f_type == PROC_SUPER_MAGIC ||
@@ -37,7 +43,7 @@ static bool is_object(int fd, const struct mw_object *obj)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == obj->ino &&
-	       !is_kernel_fs(fd);
+	       !is_kernel_fs(fd, st.st_dev);
 }
 
 /*

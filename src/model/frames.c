@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A frame's count costs the kernel 68 ns, a call for one frame 300 ns. */
 enum {
-	PFN_BRIDGE = 64,  /* frames read in vain rather than by another call */
+	PFN_BRIDGE = 3,   /* frames read in vain rather than by another call */
 	PFN_BATCH = 8192, /* of one call */
 };
 
