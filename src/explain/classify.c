@@ -47,6 +47,8 @@ struct mw_classify {
 	bool split; /* regions may be split: the snapshot knows their pages */
 };
 
+static const char nameless[] = "";
+
 /* Later ones may rely on what earlier ones found out (struct mw_seen). */
 static mw_classifier_fn *const classifiers[] = {
 	mw_classify_elf,   mw_classify_threads,    mw_classify_stack, mw_classify_glibc,
@@ -79,6 +81,9 @@ struct mw_err *mw_claim(struct mw_classify *cx, const struct mw_claim *claim)
 	item.claim.end &= ~mask;
 	if (item.claim.start >= item.claim.end)
 		return NULL;
+	/* One address for "no name", so that such pieces can be joined. */
+	if (!item.claim.name)
+		item.claim.name = nameless;
 	return mw_vec_add(&cx->items, item) ? NULL : mw_err_nomem();
 }
 
@@ -253,7 +258,7 @@ static struct mw_err *add_piece(struct sweep *sweep, size_t region,
 		.region = region,
 		.class = claim->class,
 		.confidence = claim->confidence,
-		.name = claim->name ? claim->name : "",
+		.name = claim->name ? claim->name : nameless,
 		.evidence = claim->evidence ? claim->evidence : "",
 		.tid = claim->tid,
 	};
