@@ -44,7 +44,7 @@
  *     smaps.c             the smaps engine
  *     count.c gaps.c      counting bytes from page runs; what could not be seen
  *     threads.[ch]        threads and their stacks, from robust lists
- *     access.[ch] advice.[ch]    what this user may read; commands that help
+ *     access.[ch]         what this user may read, and the commands that help
  *   src/symbols/          ELF through a read callback
  *     elf.[ch] elf_impl.h elf_sections.c elf_symbols.c
  *   src/explain/          what it means

@@ -6,7 +6,7 @@
  */
 #include "explain/impl.h"
 
-#include "model/advice.h"
+#include "model/access.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* Rules on segments and pages. */
 #include "explain/impl.h"
 
-#include "model/advice.h"
+#include "model/access.h"
 
 #include <inttypes.h>
 #include <string.h>

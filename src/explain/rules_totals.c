@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/num.h"
 #include "base/units.h"
-#include "model/advice.h"
+#include "model/access.h"
 
 #include <inttypes.h>
 

@@ -31,3 +31,17 @@ struct mw_err *mw_access_check(struct mw_source *src, pid_t pid, struct mw_arena
 
 /* What a kernel feature is good for, in a few words. */
 const char *mw_feature_gives(enum mw_feature feature);
+
+/*
+ * A command that an answer recommends: "memwhy VERB [--root DIR] PID OPTIONS"; verb and
+ * options may be "". It names the recording it is given on, or it would speak of whatever
+ * process has that pid here and now. NULL: no memory.
+ */
+const char *mw_advice_command(struct mw_source *src, struct mw_arena *arena,
+			      const char *verb, pid_t pid, const char *options);
+
+/* What opens what was refused: "sudo memwhy PID", or "" to who is root. NULL: NOMEM. */
+const char *mw_advice_access(struct mw_source *src, struct mw_arena *arena, pid_t pid);
+
+/* True when the reader holds every capability that opens anything. */
+bool mw_advice_privileged(struct mw_source *src);

@@ -2,7 +2,7 @@
 /* What could not be seen, noted beside what could. */
 #include "model/impl.h"
 
-#include "model/advice.h"
+#include "model/access.h"
 
 struct mw_err *mw_gap_add(struct mw_snapshot *snap, const char *what, const char *why,
 			  const char *remedy)

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "model/advice.h"
+#include "model/access.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 
 #include "fake.h"
 #include "kernel/source.h"
-#include "model/advice.h"
+#include "model/access.h"
 
 struct box {
 	struct mw_source_ops ops;
