@@ -328,7 +328,7 @@ struct mw_err *mw_fake_open(struct mw_source **ret)
 	fake->base.facts = (struct mw_facts){
 		.page_size = MW_FAKE_PAGE,
 		.clock_ticks = 100,
-		.now_ns = 1700000000123456789,
+		.booted_ns = 1700000000123456789,
 		/* Not live, so that its clock stands. */
 		.parallel = true,
 		.release = "6.1.0-fake +",

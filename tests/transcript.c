@@ -184,7 +184,7 @@ void mw_transcript(struct mw_source *src, pid_t pid,
 {
 	const struct mw_facts *facts = mw_source_facts(src);
 	say(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", facts->page_size,
-	    facts->clock_ticks, facts->now_ns, facts->release);
+	    facts->clock_ticks, facts->booted_ns, facts->release);
 	ask_texts(src, pid, opts, out);
 	ask_lists(src, pid, out);
 	ask_scan(src, pid, opts, out);

@@ -45,7 +45,6 @@ enum mw_file {
 	MW_FILE_LAST_PROC = MW_FILE_SYSCALL,
 	MW_FILE_MEMINFO, /* from here on: the machine, pid 0 */
 	MW_FILE_BOOT_ID,
-	MW_FILE_UPTIME,
 	MW_FILE_MAX_MAP_COUNT,
 	MW_FILE_THP_ENABLED,
 	MW_FILE_THP_SIZE, /* bytes of a PMD-sized huge page */
@@ -120,7 +119,7 @@ enum mw_kpage {
 struct mw_facts {
 	uint64_t page_size;
 	uint64_t clock_ticks; /* per second, of the times in stat */
-	uint64_t now_ns;      /* wall clock: when asked (live), when recorded (tree) */
+	uint64_t booted_ns;   /* wall clock when the machine booted; 0: unknown */
 	bool live;            /* the answers may change between two calls */
 	bool parallel;        /* read_pagemap may be called from several threads */
 	const char *release;  /* the kernel's, "" when unknown; owned by the source */

@@ -15,7 +15,6 @@ static const struct mw_file_place places[MW_FILE_COUNT] = {
 	[MW_FILE_SYSCALL] = { "syscall", MW_SCOPE_THREAD },
 	[MW_FILE_MEMINFO] = { "meminfo", MW_SCOPE_PROC },
 	[MW_FILE_BOOT_ID] = { "sys/kernel/random/boot_id", MW_SCOPE_PROC },
-	[MW_FILE_UPTIME] = { "uptime", MW_SCOPE_PROC },
 	[MW_FILE_MAX_MAP_COUNT] = { "sys/vm/max_map_count", MW_SCOPE_PROC },
 	[MW_FILE_THP_ENABLED] = { "kernel/mm/transparent_hugepage/enabled",
 				  MW_SCOPE_SYS },

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -346,6 +347,17 @@ static const struct mw_source_ops live_ops = {
 	.resume = live_resume,
 };
 
+/* One clock less the other: the same at any moment, until somebody sets the time. */
+static uint64_t booted_ns(void)
+{
+	struct timespec wall, since;
+	if (clock_gettime(CLOCK_REALTIME, &wall) || clock_gettime(CLOCK_BOOTTIME, &since))
+		return 0;
+	int64_t s = (int64_t)wall.tv_sec - since.tv_sec;
+	int64_t ns = s * 1000000000 + wall.tv_nsec - since.tv_nsec;
+	return ns > 0 ? (uint64_t)ns : 0;
+}
+
 struct mw_err *mw_source_open_live(struct mw_source **ret)
 {
 	struct mw_live *live = calloc(1, sizeof(*live));
@@ -370,6 +382,7 @@ struct mw_err *mw_source_open_live(struct mw_source **ret)
 	live->base.facts = (struct mw_facts){
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 		.clock_ticks = (uint64_t)sysconf(_SC_CLK_TCK),
+		.booted_ns = booted_ns(),
 		.live = true,
 		.parallel = true,
 		.release = live->release,

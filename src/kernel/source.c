@@ -6,7 +6,6 @@
 #include "kernel/files.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 static const char *const feature_names[MW_FEATURE_COUNT] = {
 	[MW_FEATURE_PAGEMAP_SCAN] = "pagemap-scan",
@@ -63,13 +62,6 @@ void mw_source_close(struct mw_source *src)
 
 const struct mw_facts *mw_source_facts(struct mw_source *src)
 {
-	struct timespec ts;
-
-	/* A recording's clock stands still. To 4 ms: this is asked for each mapping. */
-	if (src->facts.live && clock_gettime(CLOCK_REALTIME_COARSE, &ts) == 0)
-		__atomic_store_n(&src->facts.now_ns,
-				 (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec,
-				 __ATOMIC_RELAXED);
 	return &src->facts;
 }
 

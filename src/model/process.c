@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Who the process is: stat, status, cmdline, exe, and the machine's clock. */
-#include "base/num.h"
+/* Who the process is: stat, status, cmdline, exe. */
 #include "model/impl.h"
 #include "procfs/maps.h"
 #include "procfs/status.h"
@@ -100,23 +99,17 @@ static struct mw_err *read_exe(struct mw_snapshot *snap)
 	return process->exe ? NULL : mw_err_nomem();
 }
 
-/* start_time = now − uptime + ticks since boot. */
-static struct mw_err *read_clock(struct mw_snapshot *snap)
+/* Ticks since boot, on the wall clock. */
+static void take_start_time(struct mw_snapshot *snap)
 {
 	const struct mw_facts *facts = mw_source_facts(snap->src);
-	mw_auto_buf text = { 0 };
-	struct mw_err *err = mw_source_read_text(snap->src, 0, 0, MW_FILE_UPTIME, &text);
-	if (err)
-		return mw_gap_from_err(snap, err, "start time", "");
-	const char *pos = mw_buf_str(&text);
-	uint64_t uptime, since_boot;
-	if (!facts->clock_ticks || !mw_take_dec(&pos, pos + text.len, &uptime))
-		return NULL;
-	since_boot = snap->process.start_ticks / facts->clock_ticks;
-	uint64_t now = facts->now_ns / UINT64_C(1000000000);
-	if (now > uptime)
-		snap->process.start_time = now - uptime + since_boot;
-	return NULL;
+	uint64_t ns_a_tick = facts->clock_ticks ? 1000000000 / facts->clock_ticks : 0;
+	uint64_t since, start;
+	if (!facts->booted_ns || !ns_a_tick ||
+	    __builtin_mul_overflow(snap->process.start_ticks, ns_a_tick, &since) ||
+	    __builtin_add_overflow(facts->booted_ns, since, &start))
+		return;
+	snap->process.start_time = start / 1000000000;
 }
 
 static struct mw_err *read_boot_id(struct mw_snapshot *snap)
@@ -148,8 +141,8 @@ struct mw_err *mw_process_read(struct mw_snapshot *snap, pid_t pid)
 	process->comm = mw_arena_strdup(&snap->arena, stat.comm);
 	if (!process->comm)
 		return mw_err_nomem();
-	if ((err = read_cmdline(snap)) || (err = read_exe(snap)) ||
-	    (err = read_clock(snap)))
+	take_start_time(snap);
+	if ((err = read_cmdline(snap)) || (err = read_exe(snap)))
 		return err;
 	return read_boot_id(snap);
 }

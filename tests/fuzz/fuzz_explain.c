@@ -405,7 +405,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		.base = { .ops = &hostile_ops,
 			  .facts = { .page_size = PAGE_LEN,
 				     .clock_ticks = 100,
-				     .now_ns = UINT64_C(1700000000000000000),
+				     .booted_ns = UINT64_C(1700000000000000000),
 				     .live = bytes[0] & FLAG_LIVE,
 				     .release = "6.18.0" } },
 		.flags = bytes[0],

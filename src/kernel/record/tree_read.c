@@ -372,8 +372,8 @@ static enum verdict read_manifest_line(struct reader *r, const char *pos, const 
 	if (mw_take_word(&pos, end, "clock_ticks "))
 		return judged(take_last_dec(pos, end, &facts->clock_ticks) &&
 			      facts->clock_ticks);
-	if (mw_take_word(&pos, end, "now_ns "))
-		return judged(take_last_dec(pos, end, &facts->now_ns));
+	if (mw_take_word(&pos, end, "booted_ns "))
+		return judged(take_last_dec(pos, end, &facts->booted_ns));
 	if (mw_take_word(&pos, end, "release "))
 		return read_release(r, pos, end);
 	if (mw_take_word(&pos, end, "scrubbed "))

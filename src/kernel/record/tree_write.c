@@ -326,7 +326,7 @@ static struct mw_err *write_manifest(struct writer *w, const struct mw_record *r
 	put(w, "memwhy tree 1\n");
 	put(w, "page_size %" PRIu64 "\n", rec->facts.page_size);
 	put(w, "clock_ticks %" PRIu64 "\n", rec->facts.clock_ticks);
-	put(w, "now_ns %" PRIu64 "\n", rec->facts.now_ns);
+	put(w, "booted_ns %" PRIu64 "\n", rec->facts.booted_ns);
 	put(w, "release ");
 	put_escaped(w, rec->facts.release ? rec->facts.release : "");
 	put(w, "\nscrubbed %s\n", rec->scrubbed ? "yes" : "no");
