@@ -39,6 +39,7 @@ struct mw_cmd {
 	const char *summary;
 	const char *usage; /* after "memwhy NAME " */
 	unsigned needs;
+	int max_args;               /* operands */
 	const enum mw_opt_id *opts; /* its own; ends with MW_OPT_END */
 	struct mw_err *(*run)(struct mw_cli *cli);
 };

@@ -91,6 +91,15 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_capture_answer *a
 	return err ? err : mw_cli_finish(out, mw_view_capture(out, answer));
 }
 
+static struct mw_err *save(struct mw_source *tee, const char *dir)
+{
+	struct mw_err *err = mw_source_save(tee, dir);
+	/* It is the way to the directory that was not found, and no process. */
+	if (err && err->code == MW_ERR_NOTFOUND)
+		err->code = MW_ERR_USAGE;
+	return err;
+}
+
 /* Everything is asked before the target runs on; writing can wait until then. */
 static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 {
@@ -113,7 +122,7 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 	if (!err)
 		err = mw_cli_release(cli, snap, &stopped);
 	if (!err)
-		err = mw_source_save(cli->src, dir);
+		err = save(cli->src, dir);
 	if (err)
 		return err;
 	answer.ex = ex;
@@ -148,6 +157,7 @@ const struct mw_cmd mw_cmd_capture = {
 	.summary = "record what was seen of a process as a tree that --root reads",
 	.usage = "[OPTION...] PID|NAME DIR",
 	.needs = MW_NEEDS_SOURCE | MW_NEEDS_PID,
+	.max_args = 2,
 	.opts = opts,
 	.run = run,
 };

@@ -83,6 +83,7 @@ const struct mw_cmd mw_cmd_doctor = {
 	.summary = "what may be read here, and what opens the rest",
 	.usage = "[OPTION...] [PID|NAME]",
 	.needs = MW_NEEDS_SOURCE,
+	.max_args = 1,
 	.opts = opts,
 	.run = run,
 };

@@ -41,6 +41,27 @@ static void look_deinit(struct look *look)
 	*look = (struct look){ 0 };
 }
 
+/* Of options that make sense alone only; MW_OPT_END ends each line. */
+static const enum mw_opt_id exclusive[][6] = {
+	{ MW_OPT_SUMMARY, MW_OPT_AT, MW_OPT_PAGES, MW_OPT_DIFF },
+	{ MW_OPT_WATCH, MW_OPT_AT, MW_OPT_PAGES },
+	{ MW_OPT_WATCH, MW_OPT_DIFF },
+	{ MW_OPT_SORT, MW_OPT_AT, MW_OPT_PAGES, MW_OPT_DIFF },
+	{ MW_OPT_CLASS, MW_OPT_AT },
+};
+
+static struct mw_err *check_combination(const struct mw_cli *cli)
+{
+	enum mw_opt_id one;
+	struct mw_err *err = NULL;
+	for (size_t i = 0; !err && i < sizeof(exclusive) / sizeof(exclusive[0]); i++)
+		err = mw_opt_one_of(&cli->opts, exclusive[i], &one);
+	if (!err && mw_opt_set(&cli->opts, MW_OPT_COUNT_TIMES) &&
+	    !mw_opt_set(&cli->opts, MW_OPT_WATCH))
+		err = mw_err_new(MW_ERR_USAGE, 0, "--count", "--count goes with --watch");
+	return err;
+}
+
 static struct mw_err *read_opts(const struct mw_cli *cli, struct mw_map_opts *ret)
 {
 	const char *sort = cli->opts.value[MW_OPT_SORT];
@@ -55,6 +76,11 @@ static struct mw_err *read_opts(const struct mw_cli *cli, struct mw_map_opts *re
 	if (sort && !mw_map_sort_from_name(sort, &ret->sort))
 		return mw_err_new(MW_ERR_USAGE, 0, sort, "--sort: no column %s; %s", sort,
 				  mw_opt_get(MW_OPT_SORT)->help);
+	if (ret->class && !mw_map_class_exists(ret->class))
+		return mw_err_new(MW_ERR_USAGE, 0, ret->class,
+				  "--class: there is no class or family %s; --summary "
+				  "lists those of a process",
+				  ret->class);
 	if (mw_opt_set(&cli->opts, MW_OPT_WATCH) &&
 	    cli->out_opts.format == MW_FORMAT_JSON)
 		return mw_err_new(MW_ERR_USAGE, 0, "--json",
@@ -255,7 +281,9 @@ static struct mw_err *run(struct mw_cli *cli)
 {
 	struct mw_map_opts map;
 	pid_t pid;
-	struct mw_err *err = read_opts(cli, &map);
+	struct mw_err *err = check_combination(cli);
+	if (!err)
+		err = read_opts(cli, &map);
 	if (!err)
 		err = mw_cli_target(cli, &pid);
 	if (err)
@@ -272,6 +300,7 @@ const struct mw_cmd mw_cmd_map = {
 	.summary = "the address space, region by region, classified",
 	.usage = "[OPTION...] PID|NAME|--largest",
 	.needs = MW_NEEDS_SOURCE | MW_NEEDS_PID,
+	.max_args = 1,
 	.opts = opts,
 	.run = run,
 };

@@ -54,6 +54,7 @@ const struct mw_cmd mw_cmd_why = {
 		"why is its memory this big? every resident byte by cause (the default)",
 	.usage = "[OPTION...] PID|NAME|--largest",
 	.needs = MW_NEEDS_SOURCE | MW_NEEDS_PID,
+	.max_args = 1,
 	.opts = opts,
 	.run = run,
 };

@@ -109,7 +109,7 @@ static const struct mw_cmd *find_command(const char *name)
 	return NULL;
 }
 
-static void print_options(const enum mw_opt_id *ids)
+static void print_options(FILE *to, const enum mw_opt_id *ids)
 {
 	for (; *ids; ids++) {
 		const struct mw_opt *opt = mw_opt_get(*ids);
@@ -120,34 +120,35 @@ static void print_options(const enum mw_opt_id *ids)
 					     : " ",
 			 opt->arg ? opt->arg : "",
 			 opt->arg && opt->arg_optional ? "]" : "");
-		printf("  %s%c%s %-18s %s\n", opt->letter ? "-" : " ",
-		       opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", left,
-		       opt->help);
+		fprintf(to, "  %s%c%s %-18s %s\n", opt->letter ? "-" : " ",
+			opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", left,
+			opt->help);
 	}
 }
 
 static void help_command(const struct mw_cmd *cmd)
 {
 	printf("usage: memwhy %s %s\n\n%s\n\n", cmd->name, cmd->usage, cmd->summary);
-	print_options(cmd->opts);
+	print_options(stdout, cmd->opts);
 	printf("\ncommon:\n");
-	print_options(common_opts);
+	print_options(stdout, common_opts);
 	printf("\nman memwhy-%s tells more.\n", cmd->name);
 }
 
-static void help_all(void)
+static void help_all(FILE *to)
 {
-	printf("usage: memwhy PID|NAME\n       memwhy COMMAND [OPTION...] "
-	       "[OPERAND...]\n\n"
-	       "Why is this process's memory so big? Every resident byte, accounted "
-	       "for.\n\n");
+	fprintf(to, "usage: memwhy PID|NAME\n       memwhy COMMAND [OPTION...] "
+		    "[OPERAND...]\n\n"
+		    "Why is this process's memory so big? Every resident byte, accounted "
+		    "for.\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
-	printf("  %-9s %s\n\ncommon:\n", "help", "help on a command");
-	print_options(common_opts);
-	printf("\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the "
-	       "target is "
-	       "gone,\n      5 failed. memwhy help COMMAND, man memwhy.\n");
+		fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(to, "  %-9s %s\n\ncommon:\n", "help", "help on a command");
+	print_options(to, common_opts);
+	fprintf(to,
+		"\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the "
+		"target is "
+		"gone,\n      5 failed. memwhy help COMMAND, man memwhy.\n");
 }
 
 /* `memwhy help [COMMAND | --list]` */
@@ -167,7 +168,7 @@ static int help(int argc, char **argv)
 	if (cmd)
 		help_command(cmd);
 	else
-		help_all();
+		help_all(stdout);
 	return MW_EXIT_OK;
 }
 
@@ -190,8 +191,12 @@ static int exit_status(enum mw_errc code)
 static struct mw_err *open_source(struct mw_cli *cli)
 {
 	const char *root = cli->opts.value[MW_OPT_ROOT];
-	return root ? mw_source_open_tree(root, &cli->src)
-		    : mw_source_open_live(&cli->src);
+	struct mw_err *err = root ? mw_source_open_tree(root, &cli->src)
+				  : mw_source_open_live(&cli->src);
+	/* It is the recording that was not found, and no process. */
+	if (err && err->code == MW_ERR_NOTFOUND)
+		err->code = MW_ERR_USAGE;
+	return err;
 }
 
 static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
@@ -212,10 +217,28 @@ static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
 	}
 	cli->args = argv + first;
 	cli->n_args = argc - first;
+	if (cli->n_args > cmd->max_args)
+		return mw_err_new(MW_ERR_USAGE, 0, cli->args[cmd->max_args],
+				  "one operand too many: %s", cli->args[cmd->max_args]);
 	err = mw_terminal_opts(&cli->opts, &cli->out_opts);
 	if (!err && (cmd->needs & MW_NEEDS_SOURCE))
 		err = open_source(cli);
 	return err ? err : cmd->run(cli);
+}
+
+/* A message may quote a name that somebody else chose: no control reaches the terminal.
+ */
+static void print_error(const char *msg)
+{
+	fputs("memwhy: ", stderr);
+	for (; *msg; msg++) {
+		unsigned char c = (unsigned char)*msg, next = (unsigned char)msg[1];
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+		bool control = (c < ' ' && c != '\n') || c == 0x7f || c1;
+		fputc(control ? '?' : c, stderr);
+		msg += c1;
+	}
+	fputc('\n', stderr);
 }
 
 /* The one place where errors are told. A closed pipe was the reader's wish: no word. */
@@ -225,7 +248,7 @@ static int report(struct mw_err *err, const struct mw_cmd *cmd)
 	if (mw_err_is_closed_pipe(err))
 		status = MW_EXIT_OK;
 	else
-		fprintf(stderr, "memwhy: %s\n", err->msg);
+		print_error(err->msg);
 	if (err->code == MW_ERR_USAGE)
 		fprintf(stderr, "memwhy help %s shows the options\n", cmd->name);
 	mw_err_free(err);
@@ -238,7 +261,7 @@ int main(int argc, char **argv)
 	struct mw_cli cli = { 0 };
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
-		help_all();
+		help_all(stderr);
 		return MW_EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "help"))

@@ -132,3 +132,19 @@ struct mw_err *mw_opt_number(const struct mw_opt_values *values, enum mw_opt_id 
 	*ret = n;
 	return NULL;
 }
+
+struct mw_err *mw_opt_one_of(const struct mw_opt_values *values,
+			     const enum mw_opt_id *ids, enum mw_opt_id *ret)
+{
+	*ret = MW_OPT_END;
+	for (; *ids; ids++) {
+		if (!mw_opt_set(values, *ids))
+			continue;
+		if (*ret)
+			return mw_err_new(MW_ERR_USAGE, 0, "",
+					  "--%s and --%s exclude each other",
+					  opts[*ret].name, opts[*ids].name);
+		*ret = *ids;
+	}
+	return NULL;
+}

@@ -84,3 +84,7 @@ struct mw_err *mw_opts_parse(int argc, char **argv, const enum mw_opt_id *common
 struct mw_err *mw_opt_number(const struct mw_opt_values *values, enum mw_opt_id id,
 			     uint64_t min, uint64_t max, uint64_t fallback,
 			     uint64_t *ret) MW_MUST_USE;
+
+/* At most one of the options `ids` (ends with MW_OPT_END); MW_OPT_END for none. USAGE. */
+struct mw_err *mw_opt_one_of(const struct mw_opt_values *values,
+			     const enum mw_opt_id *ids, enum mw_opt_id *ret) MW_MUST_USE;

@@ -10,30 +10,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* At most one of the options `ids` (ends with MW_OPT_END); MW_OPT_END for none. */
-static struct mw_err *one_of(const struct mw_opt_values *values,
-			     const enum mw_opt_id *ids, enum mw_opt_id *ret)
-{
-	*ret = MW_OPT_END;
-	for (; *ids; ids++) {
-		if (!mw_opt_set(values, *ids))
-			continue;
-		if (*ret)
-			return mw_err_new(MW_ERR_USAGE, 0, "",
-					  "--%s and --%s exclude each other",
-					  mw_opt_get(*ret)->name, mw_opt_get(*ids)->name);
-		*ret = *ids;
-	}
-	return NULL;
-}
-
 static struct mw_err *format_option(const struct mw_opt_values *values,
 				    enum mw_format *ret)
 {
 	static const enum mw_opt_id ids[] = { MW_OPT_JSON, MW_OPT_NDJSON, MW_OPT_CSV,
 					      MW_OPT_END };
 	enum mw_opt_id id;
-	struct mw_err *err = one_of(values, ids, &id);
+	struct mw_err *err = mw_opt_one_of(values, ids, &id);
 	*ret = id == MW_OPT_JSON     ? MW_FORMAT_JSON
 	       : id == MW_OPT_NDJSON ? MW_FORMAT_NDJSON
 	       : id == MW_OPT_CSV    ? MW_FORMAT_CSV
@@ -46,7 +29,7 @@ static struct mw_err *unit_option(const struct mw_opt_values *values, enum mw_un
 	static const enum mw_opt_id ids[] = { MW_OPT_BYTES, MW_OPT_KIB, MW_OPT_MIB,
 					      MW_OPT_GIB, MW_OPT_END };
 	enum mw_opt_id id;
-	struct mw_err *err = one_of(values, ids, &id);
+	struct mw_err *err = mw_opt_one_of(values, ids, &id);
 	*ret = id ? (enum mw_unit)(MW_UNIT_B + (id - MW_OPT_BYTES)) : MW_UNIT_AUTO;
 	return err;
 }

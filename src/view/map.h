@@ -50,6 +50,9 @@ struct mw_map_opts {
 /* True when a class key is `wanted` or of that family ("heap" takes "heap.arena"). */
 bool mw_map_class_fits(const char *key, const char *wanted);
 
+/* True when there is a class, or a family of classes, of that name. */
+bool mw_map_class_exists(const char *wanted);
+
 /* Makes the rows; strings and the array live as long as layout and arena. NOMEM. */
 struct mw_err *mw_map_rows_make(const struct mw_snapshot *snap,
 				const struct mw_layout *layout,

@@ -34,6 +34,14 @@ bool mw_map_class_fits(const char *key, const char *wanted)
 	return !strncmp(key, wanted, len) && (key[len] == '\0' || key[len] == '.');
 }
 
+bool mw_map_class_exists(const char *wanted)
+{
+	for (unsigned class = 0; class < MW_CLASS_COUNT; class ++)
+		if (mw_map_class_fits(mw_class_key(class), wanted))
+			return true;
+	return false;
+}
+
 const char *mw_map_perms(unsigned perms)
 {
 	static const char names[16][5] = {
