@@ -476,6 +476,18 @@ RUN(tcmalloc_takes_brk)
 	assert_segment(image, BASE, MW_CLASS_HEAP_TCMALLOC, MW_LIKELY);
 }
 
+RUN(tcmalloc_spans_at_the_start_of_brk)
+{
+	uint64_t heap = 0x5000000;
+	image_map(image, heap, MIB, "rw-p", "[heap]");
+	image_map(image, VM, 4 * KIB, "r-xp", "/usr/lib/libtcmalloc.so.4");
+	for (unsigned i = 0; i < 8; i++)
+		IMAGE_WORDS(image, heap + 0x60 + i * 48, (heap >> 13) + 2 * i, 2,
+			    heap + 0x60, 0, 0, 0x10001);
+	image_classify(image);
+	assert_segment(image, heap, MW_CLASS_HEAP_TCMALLOC, MW_CERTAIN);
+}
+
 RUN(names_given_by_the_runtime)
 {
 	image_map(image, BASE, MIB, "rw-p", "[anon:tcmalloc_region_NORMAL]");
@@ -518,6 +530,7 @@ int main(void)
 		cmocka_unit_test(run_partition_bucket_outside_its_root),
 		cmocka_unit_test(run_partition_without_super_pages),
 		cmocka_unit_test(run_tcmalloc_takes_brk),
+		cmocka_unit_test(run_tcmalloc_spans_at_the_start_of_brk),
 		cmocka_unit_test(run_names_given_by_the_runtime),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
