@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Blocks double, so that 10 MiB of arena are ten requests and not 640. */
-enum { FIRST_BLOCK = 16 * 1024, LAST_BLOCK = 1 << 20, ALIGN = 16 };
+enum { FIRST_BLOCK = 4 * 1024, LAST_BLOCK = 1 << 20, LARGE = 4 * 1024, ALIGN = 16 };
 
 struct mw_arena_block {
 	struct mw_arena_block *next;
@@ -43,10 +43,12 @@ void *mw_arena_alloc(struct mw_arena *arena, size_t len)
 	if (len > SIZE_MAX - ALIGN)
 		return NULL;
 	len = (len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (len > FIRST_BLOCK / 4)
+	if (len > LARGE)
 		return alloc_large(arena, len);
 	if (arena->cap - arena->used < len) {
 		size_t cap = arena->next_block ? arena->next_block : FIRST_BLOCK;
+		if (cap < len)
+			cap = len;
 		struct mw_arena_block *block = block_new(cap);
 		if (!block)
 			return NULL;

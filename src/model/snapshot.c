@@ -14,6 +14,9 @@
 /* Reading smaps_rollup of a process up to this size takes the kernel some 2.5 ms. */
 #define CHEAP_ROLLUP (UINT64_C(256) << 20)
 
+/* Less memory than this freed lazily is no finding (explain/rules_totals.c). */
+#define LEAST_LAZYFREE (UINT64_C(1) << 20)
+
 static bool may_use_smaps(const struct mw_err *err)
 {
 	return err->code == MW_ERR_DENIED || err->code == MW_ERR_UNSUPPORTED;
@@ -148,8 +151,12 @@ static struct mw_err *read_totals(struct mw_snapshot *snap,
 		mw_counts_add(&totals->sum, &snap->regions.items[i].counts);
 	if (!snap->regions.n)
 		totals->sum.have = 0;
-	bool cheap =
-		totals->rss_before <= CHEAP_ROLLUP || !(totals->sum.have & MW_HAVE_PSS);
+	/* Where Pss is known, what may be freed lazily is all that rollup adds. */
+	unsigned enough = MW_HAVE_PSS | MW_HAVE_USS | MW_HAVE_KINDS;
+	bool known = (totals->sum.have & enough) == enough &&
+		     totals->sum.anon < LEAST_LAZYFREE;
+	bool cheap = (totals->rss_before <= CHEAP_ROLLUP && !known) ||
+		     !(totals->sum.have & MW_HAVE_PSS);
 	if (!(opts->want & MW_WANT_ROLLUP) &&
 	    !((opts->want & MW_WANT_CHEAP_ROLLUP) && cheap))
 		return NULL;
@@ -159,7 +166,7 @@ static struct mw_err *read_totals(struct mw_snapshot *snap,
 
 static struct mw_err *read_threads(struct mw_snapshot *snap)
 {
-	return mw_threads_read(snap->src, snap->process.pid, &snap->arena, &snap->threads,
+	return mw_threads_read(snap->src, &snap->process, &snap->arena, &snap->threads,
 			       &snap->n_threads);
 }
 

@@ -193,17 +193,6 @@ static struct mw_err *read_comm(const struct reader *reader, struct mw_thread *t
 	return NULL;
 }
 
-static bool is_nested(struct mw_source *src, pid_t pid)
-{
-	struct mw_status status;
-	mw_auto_buf text = { 0 };
-	mw_auto_err err = mw_source_read_text(src, pid, 0, MW_FILE_STATUS, &text);
-	if (err)
-		return false;
-	mw_status_parse(text.data, text.len, &status);
-	return status.n_ns > 1;
-}
-
 static struct mw_err *read_all(struct reader *reader, const struct mw_ids *ids,
 			       struct mw_arena *arena, struct mw_thread *threads,
 			       size_t *n)
@@ -223,17 +212,17 @@ static struct mw_err *read_all(struct reader *reader, const struct mw_ids *ids,
 	return NULL;
 }
 
-struct mw_err *mw_threads_read(struct mw_source *src, pid_t pid, struct mw_arena *arena,
-			       struct mw_thread **ret, size_t *n)
+struct mw_err *mw_threads_read(struct mw_source *src, const struct mw_process *process,
+			       struct mw_arena *arena, struct mw_thread **ret, size_t *n)
 {
 	size_t n_read = 0;
 	struct mw_ids ids = { 0 };
 	struct reader reader = { .src = src,
-				 .pid = pid,
-				 .nested = is_nested(src, pid),
+				 .pid = process->pid,
+				 .nested = process->ns_nested,
 				 .page_size = mw_source_facts(src)->page_size };
 	struct mw_thread *threads = NULL;
-	struct mw_err *err = mw_source_list(src, pid, &ids);
+	struct mw_err *err = mw_source_list(src, process->pid, &ids);
 	if (!reader.page_size)
 		reader.page_size = 4096;
 	if (!err && ids.n) {

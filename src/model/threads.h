@@ -16,8 +16,10 @@
 #include <memwhy/snapshot.h>
 
 /*
- * Lists the threads of `pid`, by tid. *ret is in the arena. Threads that end meanwhile
- * are left out; what is denied stays unknown. Fails as mw_source_list() does, or NOMEM.
+ * Lists the threads of a process, by tid. *ret is in the arena. Threads that end
+ * meanwhile are left out; what is denied stays unknown. Fails as mw_source_list() does,
+ * or NOMEM.
  */
-struct mw_err *mw_threads_read(struct mw_source *src, pid_t pid, struct mw_arena *arena,
-			       struct mw_thread **ret, size_t *n) MW_MUST_USE;
+struct mw_err *mw_threads_read(struct mw_source *src, const struct mw_process *process,
+			       struct mw_arena *arena, struct mw_thread **ret,
+			       size_t *n) MW_MUST_USE;

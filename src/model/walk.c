@@ -25,7 +25,9 @@ enum {
 	MAX_JOBS = 4,
 };
 
-#define PARALLEL_FROM (UINT64_C(512) << 20) /* resident bytes from which threads pay */
+/* Resident bytes from which threads pay, and from which a target may notice the walk. */
+#define PARALLEL_FROM (UINT64_C(512) << 20)
+#define GENTLE_FROM (UINT64_C(16) << 20)
 
 struct chunk {
 	uint64_t start;
@@ -265,10 +267,19 @@ static struct mw_err *read_chunk(struct walk *walk, struct chunk *chunk, uint64_
 	return NULL;
 }
 
+static size_t longest_chunk(const struct walk *walk)
+{
+	size_t ret = 0;
+	for (size_t i = 0; i < walk->chunks.n; i++)
+		if (walk->chunks.items[i].n_pages > ret)
+			ret = walk->chunks.items[i].n_pages;
+	return ret;
+}
+
 static void *work(void *arg)
 {
 	struct walk *walk = arg;
-	uint64_t *words = malloc(CHUNK_PAGES * sizeof(*words));
+	uint64_t *words = malloc((longest_chunk(walk) + 1) * sizeof(*words));
 	size_t i;
 	while ((i = atomic_fetch_add(&walk->next, 1)) < walk->chunks.n) {
 		struct chunk *chunk = &walk->chunks.items[i];
@@ -286,12 +297,13 @@ static unsigned jobs_wanted(const struct walk *walk, unsigned asked)
 	unsigned jobs = asked;
 	if (walk->gentle || !mw_source_facts(walk->snap->src)->parallel)
 		return 1;
-	if (!asked) {
+	if (!asked && totals->rss_before != MW_UNKNOWN &&
+	    totals->rss_before >= PARALLEL_FROM) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-		bool large = totals->rss_before != MW_UNKNOWN &&
-			     totals->rss_before >= PARALLEL_FROM;
-		jobs = large && cpus > 1 ? (unsigned)cpus : 1;
+		jobs = cpus > 1 ? (unsigned)cpus : 1;
 	}
+	if (!jobs)
+		return 1;
 	if (jobs > walk->chunks.n)
 		jobs = (unsigned)walk->chunks.n;
 	return jobs > MAX_JOBS ? MAX_JOBS : jobs;
@@ -346,7 +358,8 @@ struct mw_err *mw_pages_walk(struct mw_snapshot *snap,
 	const struct mw_facts *facts = mw_source_facts(snap->src);
 	struct walk walk = { .snap = snap,
 			     .page = facts->page_size,
-			     .gentle = opts->gentle && facts->live };
+			     .gentle = opts->gentle && facts->live &&
+				       snap->totals.rss_before >= GENTLE_FROM };
 	struct mw_piece_vec pieces = { 0 };
 	struct mw_err *err = plan(&walk);
 	int slack = walk.gentle ? timer_slack(1) : 0;
