@@ -6,6 +6,9 @@ import os
 
 import live
 
+# memwhy maps no locale files then: the zoo does.
+os.environ["LC_ALL"] = "C"
+
 PYTHON = "x = [str(i) for i in range(200000)]; print('ready', flush=True); input()"
 PERL = "$| = 1; my %h = map { $_ => 'x' x 50 } 1 .. 50000; print qq(ready\\n); <STDIN>"
 PROGRAMS = {
