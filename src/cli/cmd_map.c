@@ -21,7 +21,7 @@ static const enum mw_opt_id opts[] = {
 };
 
 /* The largest earlier answer that is read: 60,000 regions take some 20 MiB. */
-#define MAX_EARLIER (UINT64_C(1) << 30)
+#define MAX_EARLIER (UINT64_C(1) << 28)
 
 /* One look at the target, classified and laid out as rows. */
 struct look {
@@ -115,22 +115,31 @@ static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
 	return err;
 }
 
+static struct mw_err *read_all(int fd, const char *path, struct mw_buf *ret)
+{
+	for (;;) {
+		if (ret->len > MAX_EARLIER)
+			return mw_err_new(MW_ERR_FORMAT, 0, path,
+					  "%s is larger than any answer of memwhy", path);
+		if (!mw_buf_reserve(ret, 1 << 16))
+			return mw_err_nomem();
+		ssize_t got = read(fd, ret->data + ret->len, 1 << 16);
+		if (got < 0)
+			return mw_err_sys(errno, path);
+		if (got == 0)
+			return NULL;
+		ret->len += (size_t)got;
+	}
+}
+
+/* A pipe that nobody writes to must not hang us; one that is slow is waited for. */
 static struct mw_err *read_file(const char *path, struct mw_buf *ret)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct mw_err *err = fd < 0 ? mw_err_sys(errno, path) : NULL;
-	ssize_t got = 1;
-	while (!err && got > 0) {
-		if (ret->len > MAX_EARLIER || !mw_buf_reserve(ret, 1 << 16)) {
-			err = mw_err_nomem();
-			break;
-		}
-		got = read(fd, ret->data + ret->len, 1 << 16);
-		if (got < 0)
-			err = mw_err_sys(errno, path);
-		else
-			ret->len += (size_t)got;
-	}
+	struct mw_err *err =
+		fd < 0 || fcntl(fd, F_SETFL, 0) < 0 ? mw_err_sys(errno, path) : NULL;
+	if (!err)
+		err = read_all(fd, path, ret);
 	if (fd >= 0)
 		close(fd);
 	if (err && err->code == MW_ERR_NOTFOUND)
@@ -158,18 +167,25 @@ static struct mw_err *look_at_tree(struct mw_cli *cli, const char *dir, pid_t pi
 	return err ? err : take_look(&earlier, pid, map, ret);
 }
 
-static struct mw_err *load_earlier(struct mw_cli *cli, const char *path, pid_t pid,
-				   const struct mw_map_opts *map, struct look *ret,
-				   struct mw_source **src)
+/* What is wrong with a file is said with its name. */
+static struct mw_err *blame(struct mw_err *err, const char *path)
 {
-	struct stat st;
+	if (!err || err->code != MW_ERR_FORMAT)
+		return err;
+	struct mw_err *ret = mw_err_new(MW_ERR_FORMAT, 0, path, "%s: %s", path, err->msg);
+	mw_err_free(err);
+	return ret;
+}
+
+static struct mw_err *load_file(const char *path, const char *class,
+				struct mw_arena *arena, struct mw_map_earlier *ret)
+{
 	mw_auto_buf text = { 0 };
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return look_at_tree(cli, path, pid, map, ret, src);
 	struct mw_err *err = read_file(path, &text);
 	if (err)
 		return err;
-	return mw_map_rows_load(mw_buf_str(&text), text.len, &ret->arena, &ret->rows);
+	err = mw_map_earlier_load(mw_buf_str(&text), text.len, class, arena, ret);
+	return blame(err, path);
 }
 
 static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,
@@ -186,40 +202,101 @@ static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,
 	return mw_view_at(out, answer, addr);
 }
 
-static struct mw_err *show(struct mw_cli *cli, const struct look *look,
-			   const struct mw_map_opts *map,
-			   const struct mw_map_rows *before)
+static struct mw_map_answer answer_of(const struct look *look,
+				      const struct mw_map_opts *map)
 {
-	struct mw_map_answer answer = {
+	return (struct mw_map_answer){
 		.snap = look->snap,
 		.layout = look->layout,
 		.rows = &look->rows,
 		.opts = map,
 		.stop = { look->stopped.asked, look->stopped.held_ns, look->stopped.cut },
-		.before = before,
 	};
+}
+
+static struct mw_err *show(struct mw_cli *cli, const struct look *look,
+			   const struct mw_map_opts *map,
+			   const struct mw_map_rows *before)
+{
+	struct mw_map_answer answer = answer_of(look, map);
 	struct mw_out *out;
+	answer.before = before;
 	struct mw_err *err = mw_cli_out(cli, &out);
 	return err ? err : mw_cli_finish(out, view(cli, out, &answer));
+}
+
+static struct mw_err *show_diff(struct mw_cli *cli, const struct look *look,
+				const struct mw_map_opts *map,
+				const struct mw_map_earlier *before)
+{
+	struct mw_map_answer after = answer_of(look, map);
+	struct mw_out *out;
+	struct mw_err *err = mw_cli_out(cli, &out);
+	return err ? err : mw_cli_finish(out, mw_view_diff(out, before, &after));
+}
+
+/* Nothing would be told as everything gone: where mappings are missing, so is the answer.
+ */
+static struct mw_err *need_regions(const struct look *look, const char *whose)
+{
+	size_t n, n_gaps;
+	const struct mw_gap *gaps = mw_snapshot_gaps(look->snap, &n_gaps);
+	mw_snapshot_regions(look->snap, &n);
+	if (n)
+		return NULL;
+	bool denied = mw_snapshot_process(look->snap)->vm_size != UINT64_MAX;
+	return mw_err_new(denied ? MW_ERR_DENIED : MW_ERR_UNSUPPORTED, 0, whose,
+			  "%s has no mappings to compare%s%s", whose, n_gaps ? ": " : "",
+			  n_gaps ? gaps[n_gaps - 1].why : "");
+}
+
+static struct mw_err *diff_tree(struct mw_cli *cli, const char *dir, pid_t pid,
+				const struct mw_map_opts *map, const struct look *after)
+{
+	struct look look = { 0 };
+	mw_auto_source src = NULL;
+	struct mw_err *err = look_at_tree(cli, dir, pid, map, &look, &src);
+	if (!err)
+		err = need_regions(&look, dir);
+	if (!err) {
+		const struct mw_process *p = mw_snapshot_process(look.snap);
+		struct mw_map_earlier before = { .pid = p->pid,
+						 .name = p->comm,
+						 .boot_id = p->boot_id,
+						 .start_ticks = p->start_ticks,
+						 .rows = look.rows };
+		err = show_diff(cli, after, map, &before);
+	}
+	look_deinit(&look);
+	return err;
+}
+
+static struct mw_err *diff_file(struct mw_cli *cli, const char *path,
+				const struct mw_map_opts *map, const struct look *after)
+{
+	struct mw_map_earlier before = { 0 };
+	struct mw_arena arena = { 0 };
+	struct mw_err *err = load_file(path, map->class, &arena, &before);
+	if (!err)
+		err = show_diff(cli, after, map, &before);
+	mw_vec_deinit(&before.rows);
+	mw_arena_deinit(&arena);
+	return err;
 }
 
 static struct mw_err *run_diff(struct mw_cli *cli, pid_t pid,
 			       const struct mw_map_opts *map)
 {
-	struct look before = { 0 }, after = { 0 };
-	mw_auto_source src = NULL;
-	struct mw_out *out;
-	struct mw_err *err =
-		load_earlier(cli, cli->opts.value[MW_OPT_DIFF], pid, map, &before, &src);
+	const char *path = cli->opts.value[MW_OPT_DIFF];
+	struct look after = { 0 };
+	struct stat st;
+	struct mw_err *err = take_look(cli, pid, map, &after);
 	if (!err)
-		err = take_look(cli, pid, map, &after);
-	if (!err)
-		err = mw_cli_out(cli, &out);
-	if (!err)
-		err = mw_cli_finish(out,
-				    mw_view_diff(out, mw_snapshot_process(after.snap),
-						 &before.rows, &after.rows));
-	look_deinit(&before);
+		err = need_regions(&after, "the process");
+	if (!err && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		err = diff_tree(cli, path, pid, map, &after);
+	else if (!err)
+		err = diff_file(cli, path, map, &after);
 	look_deinit(&after);
 	return err;
 }

@@ -28,17 +28,37 @@ static bool is_elf_class(enum mw_class class)
 	return class >= MW_CLASS_EXE_TEXT && class <= MW_CLASS_LOADER_BSS;
 }
 
-static struct mw_err *sentence(const struct mw_segment *seg, const struct mw_place *place,
+/* Above this all addresses are the kernel's. */
+#define KERNEL_START (UINT64_C(1) << 63)
+
+static bool add_nothing(struct mw_buf *text, const struct mw_snapshot *snap,
+			uint64_t addr)
+{
+	size_t n;
+	mw_snapshot_regions(snap, &n);
+	if (!n)
+		return mw_buf_printf(
+			text, "Whether %" PRIx64 " is mapped could not be read", addr);
+	return mw_buf_printf(text, "%" PRIx64 " is %snot mapped", addr,
+			     addr >= KERNEL_START ? "an address of the kernel's own, "
+						  : "");
+}
+
+/* "[stack]" says no more than the class; paths and threads do. */
+static bool add_segment(struct mw_buf *text, const struct mw_segment *seg, uint64_t addr)
+{
+	bool named = seg->name[0] && seg->name[0] != '[';
+	return mw_buf_printf(text, "%" PRIx64 " is %s%s%s, 0x%" PRIx64 " from its start",
+			     addr, mw_class_title(seg->class), named ? " of " : "",
+			     named ? seg->name : "", addr - seg->start);
+}
+
+static struct mw_err *sentence(const struct mw_snapshot *snap,
+			       const struct mw_segment *seg, const struct mw_place *place,
 			       uint64_t addr, struct mw_buf *text)
 {
-	bool ok;
-	if (!seg)
-		ok = mw_buf_printf(text, "%" PRIx64 " is not mapped.", addr);
-	else
-		ok = mw_buf_printf(text, "%" PRIx64 " is %s%s%s, %" PRIu64 " bytes in.",
-				   addr, mw_class_title(seg->class),
-				   seg->name[0] ? " of " : "", seg->name,
-				   addr - seg->start);
+	bool ok = seg ? add_segment(text, seg, addr) : add_nothing(text, snap, addr);
+	ok = ok && mw_buf_printf(text, ".");
 	if (ok && place->section[0])
 		ok = mw_buf_printf(text, " Section %s.", place->section);
 	if (ok && place->symbol[0])
@@ -47,11 +67,14 @@ static struct mw_err *sentence(const struct mw_segment *seg, const struct mw_pla
 	return ok ? NULL : mw_err_nomem();
 }
 
-static void place_fields(struct mw_out *out, uint64_t addr, const struct mw_segment *seg,
+static void place_fields(struct mw_out *out, uint64_t addr,
+			 const struct mw_snapshot *snap, const struct mw_segment *seg,
 			 const struct mw_place *place)
 {
+	size_t n;
+	mw_snapshot_regions(snap, &n);
 	mw_out_field(out, "address", MW_TYPE_ADDR, mw_cell_u(addr));
-	mw_out_field(out, "mapped", MW_TYPE_BOOL, mw_cell_u(seg != NULL));
+	mw_out_field(out, "mapped", MW_TYPE_BOOL, mw_cell_if(n, seg != NULL));
 	mw_out_field(out, "section", MW_TYPE_TEXT,
 		     place->section[0] ? mw_cell_s(place->section) : mw_cell_null());
 	mw_out_field(out, "symbol", MW_TYPE_TEXT,
@@ -70,6 +93,15 @@ static struct mw_err *neighbours(const struct mw_map_answer *answer, size_t at,
 	return NULL;
 }
 
+static void limits(struct mw_out *out, const struct mw_map_answer *answer)
+{
+	size_t n, n_layout;
+	const struct mw_gap *gaps = mw_snapshot_gaps(answer->snap, &n);
+	const struct mw_gap *more = mw_layout_gaps(answer->layout, &n_layout);
+	mw_view_gaps(out, gaps, n, more, n_layout, &answer->stop);
+	mw_view_stopped(out, &answer->stop);
+}
+
 struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer,
 			  uint64_t addr)
 {
@@ -83,7 +115,7 @@ struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer
 	mw_auto_buf text = { 0 };
 	if (seg && is_elf_class(seg->class) && region->ino)
 		mw_place_find(answer->snap, region, addr, &place);
-	struct mw_err *err = sentence(seg, &place, addr, &text);
+	struct mw_err *err = sentence(answer->snap, seg, &place, addr, &text);
 	if (!err)
 		err = neighbours(answer, at, &near);
 	if (!err) {
@@ -91,10 +123,12 @@ struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer
 		nearby.rows = &near;
 		mw_out_begin(out, "memwhy.map/1");
 		mw_out_headline(out, mw_buf_str(&text));
-		place_fields(out, addr, seg, &place);
+		mw_view_process(out, mw_snapshot_process(answer->snap));
+		place_fields(out, addr, answer->snap, seg, &place);
 		mw_view_map_rows(out, &nearby);
 		if (seg && seg->evidence[0])
 			mw_out_note(out, 2, seg->evidence);
+		limits(out, answer);
 	}
 	mw_err_free(place.err);
 	mw_vec_deinit(&near);

@@ -8,14 +8,23 @@
 
 #include "view/map.h"
 
-/*
- * Reads the rows of an earlier `memwhy map --json` from its text. Strings go into the
- * arena. FORMAT: not such an answer.
- */
-struct mw_err *mw_map_rows_load(const char *json, size_t len, struct mw_arena *arena,
-				struct mw_map_rows *ret) MW_MUST_USE;
+/* An earlier look: whose, and its rows. An earlier answer may not tell all of who. */
+struct mw_map_earlier {
+	int64_t pid; /* 0: not told */
+	const char *name;
+	const char *boot_id;  /* "": not told */
+	uint64_t start_ticks; /* 0: not told */
+	struct mw_map_rows rows;
+};
 
-/* Compares rows, both in address order and unfolded; `after` is of `process`. */
-struct mw_err *mw_view_diff(struct mw_out *out, const struct mw_process *process,
-			    const struct mw_map_rows *before,
-			    const struct mw_map_rows *after) MW_MUST_USE;
+/*
+ * Reads an earlier `memwhy map --json` from its text; of the rows those of `class`, or
+ * all (NULL). Strings go into the arena. FORMAT: not such an answer.
+ */
+struct mw_err *mw_map_earlier_load(const char *json, size_t len, const char *class,
+				   struct mw_arena *arena,
+				   struct mw_map_earlier *ret) MW_MUST_USE;
+
+/* Compares rows, both in address order and unfolded. */
+struct mw_err *mw_view_diff(struct mw_out *out, const struct mw_map_earlier *before,
+			    const struct mw_map_answer *after) MW_MUST_USE;

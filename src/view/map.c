@@ -192,25 +192,38 @@ static void view_totals(struct mw_out *out, const struct mw_snapshot *snap)
 		mw_out_note(out, 2, mw_buf_str(&text));
 }
 
+/* Of mappings there are none: not to be read, or of a kernel thread or a zombie. */
+static bool add_no_mappings(struct mw_buf *text, const struct mw_snapshot *snap)
+{
+	size_t n;
+	const struct mw_gap *gaps = mw_snapshot_gaps(snap, &n);
+	if (mw_snapshot_process(snap)->vm_size != UINT64_MAX || !n)
+		return mw_buf_printf(text, ": no mappings could be read.");
+	return mw_buf_printf(text, " has no mappings: %s.", gaps[n - 1].why);
+}
+
+static bool add_resident(struct mw_buf *text, const struct mw_snapshot *snap, size_t n)
+{
+	const struct mw_counts *sum = &mw_snapshot_totals(snap)->sum;
+	char words[MW_UNITS_LEN];
+	if (!(sum->have & MW_HAVE_RSS))
+		return mw_buf_printf(text,
+				     ": %zu mappings; what is resident in them could not "
+				     "be read.",
+				     n);
+	return mw_buf_printf(text, " has %s resident in %zu mappings.",
+			     mw_units_bytes(sum->rss, MW_UNIT_AUTO, words), n);
+}
+
 struct mw_err *mw_view_map_head(struct mw_out *out, const struct mw_map_answer *answer)
 {
 	const struct mw_process *p = mw_snapshot_process(answer->snap);
-	const struct mw_counts *sum = &mw_snapshot_totals(answer->snap)->sum;
-	char words[MW_UNITS_LEN];
 	mw_auto_buf text = { 0 };
 	size_t n;
 	mw_snapshot_regions(answer->snap, &n);
-	bool ok =
-		sum->have & MW_HAVE_RSS
-			? mw_buf_printf(&text, "%s (%d) has %s resident in %zu mappings.",
-					p->comm, p->pid,
-					mw_units_bytes(sum->rss, MW_UNIT_AUTO, words), n)
-		: n ? mw_buf_printf(&text,
-				    "%s (%d): %zu mappings; what is resident in them "
-				    "could not be read.",
-				    p->comm, p->pid, n)
-		    : mw_buf_printf(&text, "%s (%d): no mappings could be read.", p->comm,
-				    p->pid);
+	bool ok = mw_buf_printf(&text, "%s (%d)", p->comm, p->pid) &&
+		  (n ? add_resident(&text, answer->snap, n)
+		     : add_no_mappings(&text, answer->snap));
 	if (!ok)
 		return mw_err_nomem();
 	mw_out_begin(out, "memwhy.map/1");

@@ -24,10 +24,13 @@ static bool get_bytes(const json_t *row, const char *key, uint64_t *ret, bool *k
 		      : value == NULL || json_is_null(value);
 }
 
-static const char *get_text(const json_t *row, const char *key, struct mw_arena *arena)
+/* A text that must be there; NULL when it is not, or there is no memory for it. */
+static const char *get_text(const json_t *row, const char *key, struct mw_arena *arena,
+			    bool *there)
 {
 	const char *text = json_string_value(json_object_get(row, key));
-	return text ? mw_arena_strdup(arena, text) : "";
+	*there = *there && text;
+	return text ? mw_arena_strdup(arena, text) : NULL;
 }
 
 static bool get_counts(const json_t *row, struct mw_counts *ret)
@@ -48,24 +51,44 @@ static struct mw_err *bad_row(size_t i)
 			  "region %zu of the earlier answer is broken", i);
 }
 
-static struct mw_err *load_row(const json_t *value, size_t i, struct mw_arena *arena,
-			       struct mw_map_rows *ret)
+static struct mw_err *load_row(const json_t *value, size_t i, const char *class,
+			       struct mw_arena *arena, struct mw_map_earlier *ret)
 {
 	struct mw_map_row row = { .n = 1, .confidence = "", .evidence = "" };
-	if (!get_addr(value, "start", &row.start) || !get_addr(value, "end", &row.end) ||
-	    row.start >= row.end || !get_counts(value, &row.counts) ||
-	    (ret->n && row.start < ret->items[ret->n - 1].end))
+	struct mw_map_rows *rows = &ret->rows;
+	bool there = true;
+	row.class = get_text(value, "class", arena, &there);
+	row.name = get_text(value, "name", arena, &there);
+	if (!there || !get_addr(value, "start", &row.start) ||
+	    !get_addr(value, "end", &row.end) || row.start >= row.end ||
+	    !get_counts(value, &row.counts) ||
+	    (rows->n && row.start < rows->items[rows->n - 1].end))
 		return bad_row(i);
 	row.size = row.end - row.start;
-	row.class = get_text(value, "class", arena);
-	row.name = get_text(value, "name", arena);
-	if (!row.class || !row.name || !mw_vec_add(ret, row))
+	if (row.class && class && !mw_map_class_fits(row.class, class))
+		return NULL;
+	if (!row.class || !row.name || !mw_vec_add(rows, row))
 		return mw_err_nomem();
 	return NULL;
 }
 
-struct mw_err *mw_map_rows_load(const char *json, size_t len, struct mw_arena *arena,
-				struct mw_map_rows *ret)
+/* Answers of other hands may lack any of it: then it is not told whose they are. */
+static struct mw_err *load_process(const json_t *process, struct mw_arena *arena,
+				   struct mw_map_earlier *ret)
+{
+	const char *name = json_string_value(json_object_get(process, "name"));
+	const char *boot_id = json_string_value(json_object_get(process, "boot_id"));
+	json_int_t ticks = json_integer_value(json_object_get(process, "start_ticks"));
+	json_int_t pid = json_integer_value(json_object_get(process, "pid"));
+	ret->pid = pid > 0 ? pid : 0;
+	ret->start_ticks = ticks > 0 ? (uint64_t)ticks : 0;
+	ret->name = mw_arena_strdup(arena, name ? name : "");
+	ret->boot_id = mw_arena_strdup(arena, boot_id ? boot_id : "");
+	return ret->name && ret->boot_id ? NULL : mw_err_nomem();
+}
+
+struct mw_err *mw_map_earlier_load(const char *json, size_t len, const char *class,
+				   struct mw_arena *arena, struct mw_map_earlier *ret)
 {
 	json_error_t why;
 	json_t *root = json_loadb(json, len, JSON_REJECT_DUPLICATES, &why);
@@ -78,8 +101,12 @@ struct mw_err *mw_map_rows_load(const char *json, size_t len, struct mw_arena *a
 	else if (!schema || strcmp(schema, "memwhy.map/1") || !json_is_array(regions))
 		err = mw_err_new(MW_ERR_FORMAT, 0, "",
 				 "not an answer of memwhy map --json");
+	else if (!json_array_size(regions))
+		err = mw_err_new(MW_ERR_FORMAT, 0, "", "no regions to compare with");
+	if (!err)
+		err = load_process(json_object_get(root, "process"), arena, ret);
 	for (size_t i = 0; !err && i < json_array_size(regions); i++)
-		err = load_row(json_array_get(regions, i), i, arena, ret);
+		err = load_row(json_array_get(regions, i), i, class, arena, ret);
 	json_decref(root);
 	return err;
 }
