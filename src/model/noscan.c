@@ -42,7 +42,7 @@ static struct share take_share(const struct mw_region *region,
 {
 	while (*at < pieces->n && pieces->items[*at].start < region->start)
 		(*at)++;
-	struct share ret = { .pieces = pieces->items + *at };
+	struct share ret = { .pieces = pieces->n ? pieces->items + *at : NULL };
 	for (; *at < pieces->n && pieces->items[*at].start < region->end; (*at)++) {
 		const struct mw_piece *piece = &pieces->items[*at];
 		bool counts = (piece->state & MW_PAGE_PRESENT) &&
