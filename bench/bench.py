@@ -13,46 +13,33 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 
 HARM_MS = 4000
 
 
 def run(argv):
-    """Runs a command, output to nowhere; gives its wall and CPU seconds."""
-    with open(os.devnull, "r+b") as null:
-        start = time.perf_counter()
-        child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=subprocess.PIPE)
-        err = child.stderr.read()
-        _, code, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(code)
-        child.stderr.close()
+    """Runs a command, output to nowhere."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE)
     # 1: a finding, 3: limited by permission. Anything else did not do the work.
-    if child.returncode not in (0, 1, 3):
-        sys.exit(f"bench: {' '.join(argv)}: exit {child.returncode}: {err.decode()}")
-    return wall, usage.ru_utime + usage.ru_stime
+    if done.returncode not in (0, 1, 3):
+        sys.exit(f"bench: {' '.join(argv)}: exit {done.returncode}: "
+                 f"{done.stderr.decode()}")
 
 
 class Pair:
-    """Two commands, measured alternately."""
+    """Two commands, measured alternately by bench/pairs."""
 
-    def __init__(self, ours, peer, rounds):
-        walls, cpus = [], []
-        for i in range(rounds + 1):
-            # Whoever goes second meets warm caches: take turns.
-            first, second = (ours, peer) if i % 2 == 0 else (peer, ours)
-            a, b = run(first), run(second)
-            mine, other = (a, b) if i % 2 == 0 else (b, a)
-            if i == 0:
-                continue
-            walls.append((mine[0], other[0]))
-            cpus.append((mine[1], other[1]))
-        self.ours = statistics.median(w[0] for w in walls)
-        self.peer = statistics.median(w[1] for w in walls)
-        self.ours_cpu = statistics.median(c[0] for c in cpus)
-        self.peer_cpu = statistics.median(c[1] for c in cpus)
-        ratios = sorted(o / m for m, o in walls)
+    def __init__(self, options, ours, peer, rounds):
+        done = subprocess.run([options.build / "bench" / "pairs", str(rounds), *ours, "--",
+                               *peer], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(f"bench: {' '.join(ours)}, {' '.join(peer)}: failed")
+        seen = [[int(word) / 1e9 for word in line.split()]
+                for line in done.stdout.splitlines()]
+        self.ours, self.ours_cpu, self.peer, self.peer_cpu = (
+            statistics.median(round_[i] for round_ in seen) for i in range(4))
+        ratios = sorted(round_[2] / round_[0] for round_ in seen)
         self.faster = statistics.median(ratios)
         self.low, self.high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
 
@@ -75,9 +62,9 @@ def ms(seconds):
     return f"{seconds * 1e3:.1f}" if seconds >= 0.01 else f"{seconds * 1e3:.2f}"
 
 
-def speed_row(title, ours, peer, rounds, aim, slower=False):
+def speed_row(options, title, ours, peer, aim, slower=False, times=1):
     """One row; `slower`: the ratio is ours/peer (an upper bound), else peer/ours."""
-    pair = Pair(ours, peer, rounds)
+    pair = Pair(options, ours, peer, times * options.rounds)
     ratio, low, high = pair.faster, pair.low, pair.high
     if slower:
         ratio, low, high = 1 / ratio, 1 / high, 1 / low
@@ -91,40 +78,54 @@ def speed_row(title, ours, peer, rounds, aim, slower=False):
     return row
 
 
-def speed_rows(options):
-    memwhy, n = [str(options.memwhy)], options.rounds
-    floor = str(options.build / "bench" / "readfile")
-    rows = []
+def rows_of_many_mappings(options):
     with target(options.build, "vmas60k") as child:
-        pid = str(child.pid)
-        all_of = [*memwhy, "map", pid, "--all"]
-        fast = [*all_of, "--engine", "pages", "--jobs", "2"]
-        rows.append(speed_row(
-            "60,000 mappings: `map --all --engine pages --jobs 2` / `pmap -x`",
-            fast, ["pmap", "-x", pid], n, 6))
-        rows.append(speed_row(
-            "60,000 mappings, with exact Pss: the same / `pmap -X`",
-            fast, ["pmap", "-X", pid], n, 10))
-        rows.append(speed_row(
-            "60,000 mappings: `map --all --engine smaps` / reading smaps",
-            [*all_of, "--engine", "smaps"], [floor, f"/proc/{pid}/smaps"], n, 1.15, True))
+        pid, floor = str(child.pid), str(options.build / "bench" / "readfile")
+        all_of = [str(options.memwhy), "map", pid, "--all"]
+        pages = [*all_of, "--engine", "pages"]
+        what = "60,000 mappings: `map --all --engine"
+        yield speed_row(options, f"{what} pages --jobs 2` / `pmap -x`",
+                        [*pages, "--jobs", "2"], ["pmap", "-x", pid], 6)
+        yield speed_row(options, f"{what} pages --jobs 1` / `pmap -x`",
+                        [*pages, "--jobs", "1"], ["pmap", "-x", pid], 6)
+        yield speed_row(options, f"{what} pages`, with its pauses / `pmap -x`",
+                        pages, ["pmap", "-x", pid], 6)
+        yield speed_row(options, f"{what} pages --jobs 2`, with exact Pss / `pmap -X`",
+                        [*pages, "--jobs", "2"], ["pmap", "-X", pid], 10)
+        yield speed_row(options, f"{what} pages --jobs 1`, with exact Pss / `pmap -X`",
+                        [*pages, "--jobs", "1"], ["pmap", "-X", pid], 10)
+        yield speed_row(options, f"{what} smaps` / reading smaps",
+                        [*all_of, "--engine", "smaps"], [floor, f"/proc/{pid}/smaps"],
+                        1.15, slower=True)
+
+
+def rows_of_many_pages(options):
     with target(options.build, "pages4g") as child:
-        pid = str(child.pid)
+        pid, floor = str(child.pid), str(options.build / "bench" / "readfile")
+        all_of = [str(options.memwhy), "map", pid, "--all"]
+        pages = [*all_of, "--engine", "pages"]
+        what = "4 GiB in 4 KiB pages: `map --all --engine"
         for jobs, aim in ((1, 1.3), (2, 2)):
-            rows.append(speed_row(
-                f"4 GiB in 4 KiB pages: `map --all --engine pages --jobs {jobs}` / "
-                "`pmap -x`",
-                [*memwhy, "map", pid, "--all", "--engine", "pages", "--jobs", str(jobs)],
-                ["pmap", "-x", pid], n, aim))
-        rows.append(speed_row(
-            "4 GiB in 4 KiB pages: `map --all --engine smaps` / reading smaps",
-            [*memwhy, "map", pid, "--all", "--engine", "smaps"],
-            [floor, f"/proc/{pid}/smaps"], n, 1.15, True))
+            yield speed_row(options, f"{what} pages --jobs {jobs}` / `pmap -x`",
+                            [*pages, "--jobs", str(jobs)], ["pmap", "-x", pid], aim)
+        yield speed_row(options, f"{what} pages`, with its pauses / `pmap -x`",
+                        pages, ["pmap", "-x", pid], 1.3)
+        yield speed_row(options, f"{what} smaps` / reading smaps",
+                        [*all_of, "--engine", "smaps"], [floor, f"/proc/{pid}/smaps"],
+                        1.15, slower=True)
+
+
+def rows_of_a_small_process(options):
     with subprocess.Popen(["sleep", "600"]) as sleeper:
-        rows.append(speed_row("a small process: `memwhy PID` / `/bin/true`",
-                              [*memwhy, str(sleeper.pid)], ["/bin/true"], 5 * n, 2, True))
+        yield speed_row(options, "a small process: `memwhy PID` / `/bin/true`",
+                        [str(options.memwhy), str(sleeper.pid)], ["/bin/true"], 2,
+                        slower=True, times=20)
         sleeper.kill()
-    return rows
+
+
+def speed_rows(options):
+    return [*rows_of_many_mappings(options), *rows_of_many_pages(options),
+            *rows_of_a_small_process(options)]
 
 
 def looking(argv, stop):
@@ -177,6 +178,18 @@ def harm_rows(options):
     return rows
 
 
+def become_realtime():
+    """
+    On a machine that others use too, ordinary priority measures their load. Both sides
+    of each pair and the targets inherit this one, so no ratio is favoured by it.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return "at ordinary priority"
+    return "all of it at real-time priority (SCHED_RR), so that other load waits"
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
@@ -198,9 +211,9 @@ def machine():
 
 PAGE = """# Performance
 
-Measured by `{command}`, which runs every pair of commands alternately in one go, and
-repeats it here: {rounds} times, after one run that does not count. Read the ratios; the
-times are those of one machine: {machine}.
+Measured by `{command}`, which runs every pair of commands alternately in one go,
+{rounds} times (20 times as often for the small process), after one run that does not
+count. Read the ratios; the times are those of one machine: {machine}.
 
 ## Speed
 
@@ -235,11 +248,12 @@ def main():
                                       options.build / "src/cli/memwhy") if p.exists())
     if not shutil.which("pmap"):
         sys.exit("bench: pmap is not installed (package procps)")
+    priority = become_realtime()
     speed = speed_rows(options) if options.only != "harm" else []
     harm = harm_rows(options) if options.only != "speed" else []
     page = PAGE.format(
         command="./run bench --write docs/performance.md", rounds=options.rounds,
-        machine=machine(),
+        machine=f"{machine()}, {priority}",
         speed=table(("what", "memwhy", "beside", "ratio", "aim", "met"), speed),
         harm=table(("who looks", "p50", "p99", "longest", "p99 beside idle", "looks"),
                    harm))

@@ -3,7 +3,7 @@
 
 #include "target.h"
 
-enum { N = 100 };
+enum { N = 50 };
 
 int main(void)
 {
