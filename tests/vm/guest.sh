@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The first process of the virtual machine: swap on, tests, power off. What they say
+# goes to the console and to /srv/results, which vm.py reads from the disk afterwards.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TMPDIR=/srv/tmp
+export MEMWHY=/srv/bin/memwhy MEMWHY_HELPERS=/srv/bin PYTHONDONTWRITEBYTECODE=1
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/shm /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t devpts pts /dev/pts
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t tracefs trace /sys/kernel/tracing
+mkswap -q /dev/vdc && swapon /dev/vdc
+# The tests look at other users' processes, from processes of their own.
+chmod 755 /srv /srv/tests
+
+cd /srv/tests || exit 1
+uname -sr
+while read -r name; do
+	case $name in
+	vm) script=vm/test_vm.py ;;
+	*) script=live/test_$name.py ;;
+	esac
+	echo "== $name"
+	PYTHONPATH=/srv/tests/live python3 "$script" 2>&1 | tee "/srv/results/$name.tap"
+done </srv/wanted
+touch /srv/results/done
+sync
+swapoff /dev/vdc
+mount -o remount,ro /srv
+echo o >/proc/sysrq-trigger
+sleep 60
