@@ -176,6 +176,28 @@ static struct mw_err *claim_other(struct scan *scan, uint64_t addr, uint64_t lim
 		});
 }
 
+/*
+ * No pool at `addr`: *next is where to go on. Right behind an arena every page is tried,
+ * because arenas end where a page ends, not where a pool would.
+ */
+static struct mw_err *claim_gap(struct scan *scan, uint64_t addr, uint64_t limit,
+				bool behind_arena, uint64_t *next)
+{
+	struct mw_err *err = NULL;
+	uint64_t len = 0, end = addr + (behind_arena ? scan->pool_len : 4096);
+	*next = addr + scan->pool_len;
+	for (uint64_t at = addr; at < end && !err; at += len ? len : 4096) {
+		len = 0;
+		err = claim_other(scan, at, limit, &len);
+		if (!len)
+			continue;
+		/* Such blocks follow each other, too. */
+		*next = mw_rt_up(at + len, scan->pool_len);
+		end = at + len + scan->pool_len;
+	}
+	return err;
+}
+
 static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
 {
 	uint64_t addr = mw_rt_up(region->start, scan->pool_len);
@@ -187,9 +209,7 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 	for (uint64_t last = addr;
 	     addr < region->end && addr - last < patience && !err;) {
 		if (!read_pool(scan, addr, &arena)) {
-			len = 0;
-			err = claim_other(scan, addr, region->end, &len);
-			addr += len ? mw_rt_up(len, scan->pool_len) : scan->pool_len;
+			err = claim_gap(scan, addr, region->end, addr == last, &addr);
 			continue;
 		}
 		uint64_t end = arena_end(scan, addr, region->end, arena, &n_pools);
