@@ -58,7 +58,7 @@ static struct mw_err *image_text(struct mw_source *src, pid_t pid, pid_t tid,
 	else if (pid == IMAGE_PID && file == MW_FILE_STAT)
 		ok = mw_buf_printf(out,
 				   "%d (image) S 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 "
-				   "20 0 1 0 77 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
+				   "20 0 1 0 77 4096 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
 				   "0 0 0 0 0 0 0 0 0 0 0\n",
 				   IMAGE_PID);
 	else if (pid == IMAGE_PID && file == MW_FILE_STATUS)
