@@ -42,7 +42,7 @@ static struct mw_err *world_text(struct mw_source *src, pid_t pid, pid_t tid,
 	else if (file == MW_FILE_STAT && !tid)
 		ok = mw_buf_printf(out,
 				   "%d (image) S 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 "
-				   "20 0 1 0 77 0 0 0 0 0 %llu 0 0 0 0 0 0 0 0 0 0 "
+				   "20 0 1 0 77 4096 1 0 0 0 %llu 0 0 0 0 0 0 0 0 0 0 "
 				   "0 0 0 0 0 0 0 0 0 %llu %llu 0 0 0\n",
 				   IMAGE_PID, (unsigned long long)world->start_stack,
 				   (unsigned long long)world->arg_start,
