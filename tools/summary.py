@@ -85,8 +85,10 @@ def sum_up(builds, failed_builds):
             if counts[1]:
                 notes.append(f"failed: {test['name']} ({build})")
                 notes += complaints(test)
-            elif counts[2]:
-                notes.append(f"skipped: {test['name']} ({build}): {counts[2]}")
+            if counts[2]:
+                notes.append(f"skipped: {test['name']} ({build})")
+                notes += ["  " + line for line in (test.get("stdout") or "").splitlines()
+                          if SKIP.search(line)]
     total[1] += max(missing, len(failed_builds))
     return total, notes
 
