@@ -195,57 +195,20 @@ static struct mw_err *find_huge(struct mw_snapshot *snap, const struct mw_piece 
 	return err;
 }
 
-/* A line of meminfo that says zero. */
-static bool is_zero(const char *text, const char *key)
-{
-	const char *pos = strstr(text, key);
-	if (!pos)
-		return false;
-	pos += strlen(key);
-	pos += strspn(pos, " ");
-	return pos[0] == '0' && pos[1] == ' ';
-}
-
-/*
- * True when no process on this machine has a huge entry: one file read in place of a
- * call for each of many blocks. The kernel counts them without delay, as one is larger
- * than what it lets a CPU keep to itself.
- */
-static bool none_anywhere(struct mw_snapshot *snap, const struct mw_piece_vec *pieces,
-			  uint64_t size)
-{
-	enum { MANY = 64 };
-	uint64_t n_pages = 0;
-	for (size_t i = 0; i < pieces->n; i++)
-		if (pieces->items[i].n_pages >= size / page_size(snap))
-			n_pages += pieces->items[i].n_pages;
-	if (n_pages < MANY * (size / page_size(snap)))
-		return false;
-	mw_auto_buf text = { 0 };
-	mw_auto_err err = mw_source_read_text(snap->src, 0, 0, MW_FILE_MEMINFO, &text);
-	const char *info = mw_buf_str(&text);
-	return !err && is_zero(info, "\nAnonHugePages:") &&
-	       is_zero(info, "\nShmemPmdMapped:") && is_zero(info, "\nFilePmdMapped:");
-}
-
 struct mw_err *mw_mark_huge(struct mw_snapshot *snap, struct mw_piece_vec *pieces)
 {
 	struct mw_page_ranges huge = { 0 };
 	uint64_t page = page_size(snap), size = 0;
-	/* Of a huge page on any machine: 1 MiB in 4 KiB pages, 2 MiB in 64 KiB ones. */
-	const uint32_t LEAST_PAGES = page == 4096 ? 256 : 16;
 	struct mw_err *err = NULL;
 	bool asked = false;
 	for (size_t i = 0; !err && !snap->noscan && i < pieces->n; i++) {
 		const struct mw_piece *piece = &pieces->items[i];
-		if (!(piece->state & MW_PAGE_PRESENT) ||
+		if (!piece->maybe_huge || !(piece->state & MW_PAGE_PRESENT) ||
 		    (piece->state & (MW_PAGE_NOT_RSS | MW_PAGE_ZERO)) ||
-		    piece->n_pages < (size ? size / page : LEAST_PAGES))
+		    piece->n_pages < size / page)
 			continue;
 		if (!asked)
 			size = huge_size(snap);
-		if (!asked && size && none_anywhere(snap, pieces, size))
-			size = 0;
 		asked = true;
 		if (!size)
 			break;

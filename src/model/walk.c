@@ -62,8 +62,10 @@ static struct mw_err *plan_range(struct walk *walk, uint64_t start, uint64_t end
 	}
 	while (start < end) {
 		uint64_t n = (end - start) / walk->page;
-		if (n > CHUNK_PAGES)
-			n = CHUNK_PAGES;
+		/* Cut at round addresses: no huge page then lies in two chunks. */
+		uint64_t room = CHUNK_PAGES - start / walk->page % CHUNK_PAGES;
+		if (n > room)
+			n = room;
 		if (!mw_vec_add(&walk->chunks,
 				(struct chunk){ .start = start, .n_pages = n }))
 			return mw_err_nomem();
@@ -160,6 +162,26 @@ static size_t run_length(const uint64_t *w, size_t n, bool frames)
 	return i;
 }
 
+/*
+ * False when no huge page-table entry can map any of these words: it would cover frames
+ * in a row from a round address and a round frame on. Hidden frames prove nothing.
+ */
+static bool maybe_huge(const struct chunk *chunk, const uint64_t *words, size_t i,
+		       size_t n, uint64_t page)
+{
+	size_t least = mw_least_huge(page), end = i + n;
+	if (n < least)
+		return false;
+	i += (least - (chunk->start / page + i) % least) % least;
+	for (; i + least <= end; i += least) {
+		uint64_t pfn = words[i] & MW_PM_PFN_MASK;
+		uint64_t last = words[i + least - 1] & MW_PM_PFN_MASK;
+		if (!pfn || (pfn % least == 0 && last == pfn + least - 1))
+			return true;
+	}
+	return false;
+}
+
 /* The first region that ends after addr. */
 static size_t region_from(const struct mw_snapshot *snap, uint64_t addr)
 {
@@ -187,13 +209,15 @@ static bool cut_words(struct chunk *chunk, const uint64_t *words, size_t i, size
 			      !(words[i] & MW_PM_EXCLUSIVE) &&
 			      (words[i] & MW_PM_PFN_MASK);
 		size_t n = run_length(words + i, limit - i, frames);
-		if (!mw_vec_add(&chunk->pieces,
-				(struct mw_piece){
-					.start = chunk->start + i * page,
-					.pfn = frames ? words[i] & MW_PM_PFN_MASK : 0,
-					.n_pages = (uint32_t)n,
-					.state = state_of(words[i]),
-				}))
+		if (!mw_vec_add(
+			    &chunk->pieces,
+			    (struct mw_piece){
+				    .start = chunk->start + i * page,
+				    .pfn = frames ? words[i] & MW_PM_PFN_MASK : 0,
+				    .n_pages = (uint32_t)n,
+				    .state = state_of(words[i]),
+				    .maybe_huge = maybe_huge(chunk, words, i, n, page),
+			    }))
 			return false;
 		i += n;
 	}

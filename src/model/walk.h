@@ -11,8 +11,15 @@
 struct mw_piece {
 	uint64_t start, pfn; /* pfn 0: hidden, or of no interest (exclusive pages) */
 	uint32_t n_pages;
-	uint16_t state; /* MW_PAGE_* */
+	uint16_t state;  /* MW_PAGE_* */
+	bool maybe_huge; /* some of it may be mapped by a huge page-table entry */
 };
+
+/* Pages of a huge page on any machine: 1 MiB in 4 KiB ones, 2 MiB in 64 KiB ones. */
+static inline uint32_t mw_least_huge(uint64_t page_size)
+{
+	return page_size == 4096 ? 256 : 16;
+}
 
 struct mw_piece_vec {
 	MW_VEC(struct mw_piece);
