@@ -109,7 +109,7 @@ def pid_namespace():
         with live.stopped(pid):
             why = live.why_json(pid)
             live.check_why(why)
-            live.check_equal(why["rss"], live.status(pid)["VmRSS"], "rss")
+            live.check_equal(why["rss"], live.resident(pid), "rss")
     inside = subprocess.run(["unshare", "-p", "-f", "--mount-proc", live.MEMWHY, "--json",
                              "1"], capture_output=True, timeout=60)
     live.check(b"memwhy.why/1" in inside.stdout, f"{inside}")
@@ -178,7 +178,7 @@ def many_mappings():
     with live.holder("fill") as target, live.stopped(target.pid):
         answer = live.map_json(target.pid)
         live.check(len(answer["regions"]) > 65000, f"{len(answer['regions'])} regions")
-        live.check_equal(answer["totals"]["rss"], live.status(target.pid)["VmRSS"], "rss")
+        live.check_equal(answer["totals"]["rss"], live.resident(target.pid), "rss")
         live.check_why(live.why_json(target.pid, codes=(0, 1)))
         lines = live.memwhy("map", target.pid, "-a", "--ndjson").out.count(b"\n")
         live.check(lines > 65000, f"{lines} lines")

@@ -44,8 +44,8 @@ def own_process():
         with live.alone([live.HELPERS / "holder", "pages", "500"], user=ME) as target:
             why = live.why_json(target.pid, user=ME)
             live.check_why(why)
-            kernel, status = live.rollup(target.pid), live.status(target.pid)
-            live.check_equal(why["rss"], status["VmRSS"], "rss")
+            kernel = live.rollup(target.pid)
+            live.check_equal(why["rss"], live.resident(target.pid), "rss")
             live.check_equal(why["uss"],
                              kernel["Private_Clean"] + kernel["Private_Dirty"], "uss")
             live.check(abs(why["pss"] - kernel["Pss"]) <= 1024, f"pss {why['pss']}")
