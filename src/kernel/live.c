@@ -25,7 +25,7 @@ enum {
 /* One read into `out`. 0 at the end, -1 with errno. */
 static ssize_t slurp_some(int fd, struct mw_buf *out)
 {
-	size_t room = out->len < SLURP_FIRST / 2 ? SLURP_FIRST : SLURP_CHUNK;
+	size_t room = out->len < 4 * SLURP_FIRST ? SLURP_FIRST : SLURP_CHUNK;
 	ssize_t got;
 
 	if (!mw_buf_reserve(out, room)) {
