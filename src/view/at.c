@@ -93,15 +93,6 @@ static struct mw_err *neighbours(const struct mw_map_answer *answer, size_t at,
 	return NULL;
 }
 
-static void limits(struct mw_out *out, const struct mw_map_answer *answer)
-{
-	size_t n, n_layout;
-	const struct mw_gap *gaps = mw_snapshot_gaps(answer->snap, &n);
-	const struct mw_gap *more = mw_layout_gaps(answer->layout, &n_layout);
-	mw_view_gaps(out, gaps, n, more, n_layout, &answer->stop);
-	mw_view_stopped(out, &answer->stop);
-}
-
 struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer,
 			  uint64_t addr)
 {
@@ -128,7 +119,9 @@ struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer
 		mw_view_map_rows(out, &nearby);
 		if (seg && seg->evidence[0])
 			mw_out_note(out, 2, seg->evidence);
-		limits(out, answer);
+		struct mw_gap unplaced = { "section and symbol",
+					   place.err ? place.err->msg : "", "" };
+		mw_view_map_limits(out, answer, place.err ? &unplaced : NULL);
 	}
 	mw_err_free(place.err);
 	mw_vec_deinit(&near);

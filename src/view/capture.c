@@ -26,7 +26,8 @@ struct mw_err *mw_view_capture(struct mw_out *out, const struct mw_capture_answe
 	mw_out_field(out, "rss", MW_TYPE_BYTES, mw_cell_u(answer->ex->account.rss));
 	mw_out_field(out, "memory_bytes", MW_TYPE_BYTES, mw_cell_u(answer->memory_bytes));
 	mw_out_field(out, "scrubbed", MW_TYPE_BOOL, mw_cell_u(answer->scrubbed));
-	mw_view_gaps(out, answer->ex->gaps, answer->ex->n_gaps, NULL, 0, &answer->stop);
+	const struct mw_gap_list gaps = { answer->ex->gaps, answer->ex->n_gaps };
+	mw_view_gaps(out, &gaps, 1, &answer->stop);
 	mw_view_stopped(out, &answer->stop);
 	mw_out_next(out, mw_buf_str(&next));
 	return NULL;

@@ -18,18 +18,31 @@ void mw_view_process(struct mw_out *out, const struct mw_process *process)
 	mw_out_object_end(out);
 }
 
-static void emit_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n)
+static void emit_gaps(struct mw_out *out, const struct mw_gap_list *list)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct mw_cell cells[] = { mw_cell_s(gaps[i].what),
-					   mw_cell_s(gaps[i].why),
-					   mw_cell_s(gaps[i].remedy) };
+	for (size_t i = 0; i < list->n; i++) {
+		struct mw_cell cells[] = { mw_cell_s(list->items[i].what),
+					   mw_cell_s(list->items[i].why),
+					   mw_cell_s(list->items[i].remedy) };
 		mw_out_row(out, cells, MW_PLAIN);
 	}
 }
 
-void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
-		  const struct mw_gap *more, size_t n_more,
+struct mw_gap_list mw_snapshot_gap_list(const struct mw_snapshot *snap)
+{
+	struct mw_gap_list ret;
+	ret.items = mw_snapshot_gaps(snap, &ret.n);
+	return ret;
+}
+
+struct mw_gap_list mw_layout_gap_list(const struct mw_layout *layout)
+{
+	struct mw_gap_list ret;
+	ret.items = mw_layout_gaps(layout, &ret.n);
+	return ret;
+}
+
+void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_lists,
 		  const struct mw_view_stop *stop)
 {
 	static const struct mw_gap cut = {
@@ -42,15 +55,17 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
 		{ "why", "why", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
 		{ "remedy", "remedy", MW_TYPE_TEXT, 0, 0 },
 	};
-	struct mw_table table = { .key = "limits",
-				  .title = "limits",
-				  .cols = cols,
-				  .n_cols = 3,
-				  .n_rows = n + n_more + stop->cut };
+	const struct mw_gap_list stopped = { &cut, stop->cut };
+	size_t n = stopped.n;
+	for (size_t i = 0; i < n_lists; i++)
+		n += lists[i].n;
+	struct mw_table table = {
+		.key = "limits", .title = "limits", .cols = cols, .n_cols = 3, .n_rows = n
+	};
 	mw_out_table(out, &table);
-	emit_gaps(out, gaps, n);
-	emit_gaps(out, more, n_more);
-	emit_gaps(out, &cut, stop->cut);
+	for (size_t i = 0; i < n_lists; i++)
+		emit_gaps(out, &lists[i]);
+	emit_gaps(out, &stopped);
 	mw_out_table_end(out);
 }
 

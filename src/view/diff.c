@@ -229,10 +229,7 @@ static void limits(struct mw_out *out, const struct mw_map_answer *after,
 		.why = "a figure of one of the two answers was not read then",
 		.remedy = "",
 	};
-	size_t n;
-	const struct mw_gap *gaps = mw_snapshot_gaps(after->snap, &n);
-	mw_view_gaps(out, gaps, n, &unknown, sum->have != ALL_COMPARED, &after->stop);
-	mw_view_stopped(out, &after->stop);
+	mw_view_map_limits(out, after, sum->have != ALL_COMPARED ? &unknown : NULL);
 }
 
 struct mw_err *mw_view_diff(struct mw_out *out, const struct mw_map_earlier *before,

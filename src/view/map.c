@@ -232,15 +232,21 @@ struct mw_err *mw_view_map_head(struct mw_out *out, const struct mw_map_answer *
 	return NULL;
 }
 
+void mw_view_map_limits(struct mw_out *out, const struct mw_map_answer *answer,
+			const struct mw_gap *own)
+{
+	const struct mw_gap_list gaps[] = { mw_snapshot_gap_list(answer->snap),
+					    mw_layout_gap_list(answer->layout),
+					    { own, own != NULL } };
+	mw_view_gaps(out, gaps, 3, &answer->stop);
+	mw_view_stopped(out, &answer->stop);
+}
+
 void mw_view_map_tail(struct mw_out *out, const struct mw_map_answer *answer)
 {
-	size_t n, n_layout;
-	const struct mw_gap *gaps = mw_snapshot_gaps(answer->snap, &n);
-	const struct mw_gap *more = mw_layout_gaps(answer->layout, &n_layout);
 	view_totals(out, answer->snap);
 	mw_view_drift(out, mw_snapshot_totals(answer->snap));
-	mw_view_gaps(out, gaps, n, more, n_layout, &answer->stop);
-	mw_view_stopped(out, &answer->stop);
+	mw_view_map_limits(out, answer, NULL);
 }
 
 struct mw_err *mw_view_map(struct mw_out *out, const struct mw_map_answer *answer)

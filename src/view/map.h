@@ -93,3 +93,8 @@ struct mw_err *mw_view_map_head(struct mw_out *out,
 				const struct mw_map_answer *answer) MW_MUST_USE;
 void mw_view_map_rows(struct mw_out *out, const struct mw_map_answer *answer);
 void mw_view_map_tail(struct mw_out *out, const struct mw_map_answer *answer);
+
+/* What could not be seen, `own` besides (or NULL), and how long the target stood still.
+ */
+void mw_view_map_limits(struct mw_out *out, const struct mw_map_answer *answer,
+			const struct mw_gap *own);

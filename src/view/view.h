@@ -19,12 +19,21 @@ struct mw_view_stop {
 struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
 			   const struct mw_view_stop *stop, bool verbose) MW_MUST_USE;
 
+/* Gaps of one origin. */
+struct mw_gap_list {
+	const struct mw_gap *items;
+	size_t n;
+};
+
+/* What snapshot and layout could not see. */
+struct mw_gap_list mw_snapshot_gap_list(const struct mw_snapshot *snap);
+struct mw_gap_list mw_layout_gap_list(const struct mw_layout *layout);
+
 /*
- * Two lists of gaps as one: `limits` in JSON, a table for people if there are any. A
- * stop that ended by itself is one more: the rest was read of a running process.
+ * Lists of gaps as one: `limits` in JSON, a table for people if there are any. A stop
+ * that ended by itself is one more: the rest was read of a running process.
  */
-void mw_view_gaps(struct mw_out *out, const struct mw_gap *gaps, size_t n,
-		  const struct mw_gap *more, size_t n_more,
+void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_lists,
 		  const struct mw_view_stop *stop);
 
 /* The object `process` of every schema: {pid, name, start_time}. */

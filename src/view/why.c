@@ -301,7 +301,8 @@ struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
 	if (err)
 		return err;
 	classes_table(out, ex, verbose);
-	mw_view_gaps(out, ex->gaps, ex->n_gaps, NULL, 0, stop);
+	const struct mw_gap_list gaps = { ex->gaps, ex->n_gaps };
+	mw_view_gaps(out, &gaps, 1, stop);
 	mw_view_stopped(out, stop);
 	next_line(out, ex);
 	return NULL;
