@@ -147,7 +147,27 @@ struct mw_err *mw_process_read(struct mw_snapshot *snap, pid_t pid)
 	return read_boot_id(snap);
 }
 
-/* The same process still has the same start time. */
+/*
+ * A process that ends gives its memory up first and keeps its pid: files then read as
+ * empty, one after the other. One that starts another program keeps even its start time,
+ * but not where its stack begins (randomized; 0 to those who may not know).
+ */
+static struct mw_err *check_memory(const struct mw_process *process,
+				   const struct mw_stat *stat)
+{
+	if (process->vm_size == MW_UNKNOWN)
+		return NULL;
+	if (!stat->vsize)
+		return mw_err_new(MW_ERR_GONE, 0, "stat",
+				  "process %d ended while it was read", process->pid);
+	if (stat->start_stack != process->start_stack)
+		return mw_err_new(MW_ERR_GONE, 0, "stat",
+				  "process %d started another program while it was read",
+				  process->pid);
+	return NULL;
+}
+
+/* The same process still has the same start time, and the same memory. */
 static struct mw_err *check_start(struct mw_source *src, const struct mw_process *process)
 {
 	struct mw_stat stat;
@@ -158,7 +178,7 @@ static struct mw_err *check_start(struct mw_source *src, const struct mw_process
 		err = mw_err_new(MW_ERR_GONE, 0, "stat",
 				 "process %d ended, and its pid now names another one",
 				 process->pid);
-	return err;
+	return err ? err : check_memory(process, &stat);
 }
 
 struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss)

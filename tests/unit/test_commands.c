@@ -22,6 +22,8 @@
 
 /* A recorded process, small so that the loop over all of its calls is short. */
 #define TREE MW_TREES "/bash"
+/* In its code. */
+#define BASH_TEXT "55b700786000"
 
 enum { MAX_CALLS = 20000 };
 
@@ -175,6 +177,7 @@ static void map_views_survive(void **state)
 	loop_modes(&mw_cmd_map, "", MW_OPT_SUMMARY);
 	loop_modes(&mw_cmd_map, "", MW_OPT_PAGES);
 	loop_modes(&mw_cmd_map, TREE, MW_OPT_DIFF);
+	loop_modes(&mw_cmd_map, BASH_TEXT, MW_OPT_AT);
 }
 
 static void doctor_survives(void **state)

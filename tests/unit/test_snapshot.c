@@ -161,9 +161,10 @@ static const struct mw_source_ops ops = {
 	.read_kpage = read_kpage,
 };
 
-#define STAT(start)                                                        \
-	"7 (made up) S 1 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 " start \
-	" 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+#define STAT_OF(start, vsize, stack)                                                 \
+	"7 (made up) S 1 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 " start " " vsize \
+	" 0 0 0 0 " stack " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+#define STAT(start) STAT_OF(start, "1024000", "4096")
 #define STATUS(rss)                                                                      \
 	"Name:\tmade up\nUid:\t1\t1\t1\t1\nThreads:\t1\nNSpid:\t7\nVmSize:\t  1000 kB\n" \
 	"VmRSS:\t  " rss " kB\nRssAnon:\t  " rss " kB\nRssFile:\t  0 kB\n"               \
@@ -484,6 +485,33 @@ static void reused_pid_is_gone(void **state)
 	assert_null(snap);
 }
 
+/* Its files read as empty from then on: that is no small process. */
+static void memory_given_up_is_gone(void **state)
+{
+	struct world w = make_world(ONE_REGION, NULL, 0);
+	struct mw_snapshot_opts opts = { 0 };
+	struct mw_snapshot *snap = NULL;
+	(void)state;
+	w.stat_later = STAT_OF("500", "0", "0");
+	mw_auto_err err = mw_snapshot_take(&w.base, PID, &opts, &snap);
+	assert_non_null(err);
+	assert_int_equal(err->code, MW_ERR_GONE);
+	assert_null(snap);
+}
+
+static void another_program_is_gone(void **state)
+{
+	struct world w = make_world(ONE_REGION, NULL, 0);
+	struct mw_snapshot_opts opts = { 0 };
+	struct mw_snapshot *snap = NULL;
+	(void)state;
+	w.stat_later = STAT_OF("500", "1024000", "8192");
+	mw_auto_err err = mw_snapshot_take(&w.base, PID, &opts, &snap);
+	assert_non_null(err);
+	assert_int_equal(err->code, MW_ERR_GONE);
+	assert_null(snap);
+}
+
 static void zombie_has_no_memory(void **state)
 {
 	struct world w = make_world("", NULL, 0);
@@ -601,6 +629,8 @@ int main(void)
 		cmocka_unit_test(swapped_shmem_needs_smaps),
 		cmocka_unit_test(denied_is_a_gap),
 		cmocka_unit_test(reused_pid_is_gone),
+		cmocka_unit_test(memory_given_up_is_gone),
+		cmocka_unit_test(another_program_is_gone),
 		cmocka_unit_test(zombie_has_no_memory),
 		cmocka_unit_test(rules_on_status),
 		cmocka_unit_test(rule_lazyfree),
