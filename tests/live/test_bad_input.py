@@ -307,7 +307,7 @@ def absurd_terminals():
         for kind in KINDS:
             out = live.memwhy(*kind, target.pid, env=env).out
             live.check(out.isascii() and b"\x1b" not in out, f"not plain: {out[:300]}")
-        out = live.memwhy(target.pid, "--color", "always").out
+        out = live.memwhy(target.pid, "--color=always").out
         live.check(b"\x1b[" in out, "--color always has no colour")
 
 

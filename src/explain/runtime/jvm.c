@@ -165,7 +165,7 @@ static void read_table(struct vm *vm, uint64_t table)
 	uint64_t last = 0;
 	char type[NAME_LEN] = "";
 	bool is_wanted = false;
-	struct entry entries[BLOCK];
+	struct entry entries[BLOCK] = { 0 };
 	unsigned n = 0, used = 0;
 	for (unsigned i = 0; i < MAX_FIELDS; i++, used++) {
 		if (used == n) {
