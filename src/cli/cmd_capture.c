@@ -5,7 +5,7 @@
  */
 #include "base/vec.h"
 #include "cli/cmd.h"
-#include "explain/place.h"
+#include "explain/object.h"
 #include "model/access.h"
 #include "view/capture.h"
 

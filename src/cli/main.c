@@ -38,7 +38,7 @@
  *     find.[ch]           a process by name; the largest
  *     process.c           who it is: pid, start time, names, totals
  *     regions.c           the list of mappings
- *     walk.[ch]           the page engine: which ranges to read, and reading them
+ *     walk.[ch] words.c   the page engine: which ranges to read, and reading them
  *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
  *     noscan.[ch]         the page engine on kernels before 6.7
  *     smaps.c             the smaps engine
@@ -58,7 +58,7 @@
  *     account.c           every resident byte to one cause
  *     rules.c rules_segments.c rules_totals.c    findings
  *     tell.c              what they are said with: gaps, quantities in words
- *     place.[ch]          the section and symbol of an address
+ *     object.[ch]         reading a mapped object; the section and symbol of an address
  *   src/explain/runtime/  heaps of runtimes and of other allocators
  *     runtime.h memory.c object.c stack_cache.c    what their classifiers share
  *     jvm.c v8.c go.c python.c

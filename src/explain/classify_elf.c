@@ -7,6 +7,7 @@
  */
 #include "base/buf.h"
 #include "explain/elf_parts.h"
+#include "explain/object.h"
 #include "procfs/auxv.h"
 
 #include <elf.h>
@@ -14,36 +15,7 @@
 #include <string.h>
 
 /* Bounds against hostile files: no real object comes near them. */
-enum { MAX_OBJECTS = 8192, HEAD_LEN = 4096 };
-
-struct reader {
-	struct mw_source *src;
-	pid_t pid;
-	struct mw_object object;
-	size_t head_len;
-	unsigned char head[HEAD_LEN];
-};
-
-/* The start of the file is read once; headers almost always lie within it. */
-static struct mw_err *read_file(void *arg, uint64_t off, void *bytes, size_t len,
-				size_t *got)
-{
-	struct reader *reader = arg;
-	if (!reader->head_len) {
-		struct mw_err *err = mw_source_read_object(
-			reader->src, reader->pid, &reader->object, 0, reader->head,
-			sizeof(reader->head), &reader->head_len);
-		if (err)
-			return err;
-	}
-	if (off <= reader->head_len && len <= reader->head_len - off) {
-		memcpy(bytes, reader->head + off, len);
-		*got = len;
-		return NULL;
-	}
-	return mw_source_read_object(reader->src, reader->pid, &reader->object, off,
-				     bytes, len, got);
-}
+enum { MAX_OBJECTS = 8192 };
 
 static const char *base_name(const char *path)
 {
@@ -229,17 +201,13 @@ static struct mw_err *classify_object(struct mw_elf_scan *scan,
 {
 	const struct mw_snapshot *snap = mw_classify_snapshot(scan->cx);
 	struct mw_seen *seen = mw_classify_seen(scan->cx);
-	struct reader reader = {
-		.src = mw_snapshot_source(snap),
-		.pid = mw_snapshot_process(snap)->pid,
-		.object = { object->region->start, object->region->end,
-			    object->region->dev, object->region->ino, object->name },
-	};
+	struct mw_object_reader reader;
 	object->role = role_of(scan, object->region);
 	if (!looks_loaded(scan, object) || scan->n_objects++ >= MAX_OBJECTS)
 		return NULL;
 	see_name(seen, object->name, object->role);
-	struct mw_err *err = mw_elf_open(read_file, &reader, &object->elf);
+	mw_object_reader_init(&reader, snap, object->region);
+	struct mw_err *err = mw_elf_open(mw_object_read, &reader, &object->elf);
 	if (err)
 		return claim_unread(scan, object, err);
 	take_headers(object, seen);

@@ -75,14 +75,6 @@ const struct mw_region *mw_rt_program(struct mw_classify *cx)
 	return NULL;
 }
 
-static struct mw_err *file_read(void *arg, uint64_t off, void *bytes, size_t len,
-				size_t *got)
-{
-	const struct mw_rt_elf *file = arg;
-	return mw_source_read_object(file->src, file->pid, &file->obj, off, bytes, len,
-				     got);
-}
-
 /* The segment that made this mapping says where the object was put. */
 static bool find_bias(const struct mw_elf *elf, const struct mw_region *text,
 		      uint64_t *bias)
@@ -103,17 +95,10 @@ static bool find_bias(const struct mw_elf *elf, const struct mw_region *text,
 bool mw_rt_open(struct mw_classify *cx, const struct mw_region *text,
 		struct mw_rt_elf *ret)
 {
-	const struct mw_snapshot *snap = mw_classify_snapshot(cx);
-	*ret = (struct mw_rt_elf){
-		.src = mw_snapshot_source(snap),
-		.pid = mw_snapshot_process(snap)->pid,
-		.obj = { .start = text->start,
-			 .end = text->end,
-			 .dev = text->dev,
-			 .ino = text->ino,
-			 .path = text->name },
-	};
-	mw_auto_err err = mw_elf_open(file_read, ret, &ret->elf);
+	ret->elf = NULL;
+	ret->bias = 0;
+	mw_object_reader_init(&ret->file, mw_classify_snapshot(cx), text);
+	mw_auto_err err = mw_elf_open(mw_object_read, &ret->file, &ret->elf);
 	if (!err && find_bias(ret->elf, text, &ret->bias))
 		return true;
 	mw_rt_close(ret);

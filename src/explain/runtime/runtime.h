@@ -9,6 +9,7 @@
 #pragma once
 
 #include "explain/claims.h"
+#include "explain/object.h"
 #include "symbols/elf.h"
 
 /* Private memory without a file: unnamed, or named by the program ("[anon:x]"). */
@@ -63,9 +64,7 @@ const struct mw_region *mw_rt_program(struct mw_classify *cx);
 
 /* The ELF file behind a mapping, read through the source. Must not be moved. */
 struct mw_rt_elf {
-	struct mw_source *src;
-	pid_t pid;
-	struct mw_object obj;
+	struct mw_object_reader file;
 	struct mw_elf *elf;
 	uint64_t bias; /* what is added to link-time addresses */
 };

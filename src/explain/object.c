@@ -1,22 +1,38 @@
 // SPDX-License-Identifier: MIT
-#include "explain/place.h"
+#include "explain/object.h"
 
 #include "symbols/elf.h"
 
 #include <elf.h>
 #include <string.h>
 
-/* Reads a mapped object for the ELF reader. */
-struct object_reader {
-	struct mw_source *src;
-	pid_t pid;
-	struct mw_object object;
-};
-
-static struct mw_err *read_object(void *arg, uint64_t off, void *bytes, size_t len,
-				  size_t *got)
+void mw_object_reader_init(struct mw_object_reader *reader,
+			   const struct mw_snapshot *snap, const struct mw_region *region)
 {
-	const struct object_reader *reader = arg;
+	reader->src = mw_snapshot_source(snap);
+	reader->pid = mw_snapshot_process(snap)->pid;
+	reader->object = (struct mw_object){ region->start, region->end, region->dev,
+					     region->ino, region->name };
+	reader->head_len = 0;
+}
+
+/* The start of the file is read once; headers almost always lie within it. */
+struct mw_err *mw_object_read(void *arg, uint64_t off, void *bytes, size_t len,
+			      size_t *got)
+{
+	struct mw_object_reader *reader = arg;
+	if (!reader->head_len) {
+		struct mw_err *err = mw_source_read_object(
+			reader->src, reader->pid, &reader->object, 0, reader->head,
+			sizeof(reader->head), &reader->head_len);
+		if (err)
+			return err;
+	}
+	if (off <= reader->head_len && len <= reader->head_len - off) {
+		memcpy(bytes, reader->head + off, len);
+		*got = len;
+		return NULL;
+	}
 	return mw_source_read_object(reader->src, reader->pid, &reader->object, off,
 				     bytes, len, got);
 }
@@ -66,16 +82,14 @@ static void copy_text(char *dst, size_t size, const char *src)
 void mw_place_find(const struct mw_snapshot *snap, const struct mw_region *region,
 		   uint64_t addr, struct mw_place *ret)
 {
-	struct object_reader reader = { mw_snapshot_source(snap),
-					mw_snapshot_process(snap)->pid,
-					{ region->start, region->end, region->dev,
-					  region->ino, region->name } };
+	struct mw_object_reader reader;
 	struct mw_elf *elf = NULL;
 	const char *symbol;
 	uint64_t vaddr;
-	uint64_t page = mw_source_facts(reader.src)->page_size;
+	uint64_t page = mw_source_facts(mw_snapshot_source(snap))->page_size;
 	*ret = (struct mw_place){ 0 };
-	ret->err = mw_elf_open(read_object, &reader, &elf);
+	mw_object_reader_init(&reader, snap, region);
+	ret->err = mw_elf_open(mw_object_read, &reader, &elf);
 	if (ret->err)
 		return;
 	if (link_address(elf, region, addr, page, &vaddr)) {
