@@ -131,7 +131,7 @@ const struct mw_gap *mw_layout_gaps(const struct mw_layout *layout, size_t *n);
 /* Why bytes are resident: coarser than classes, one row of the account each. */
 struct mw_bucket {
 	const char *cause; /* stable key: "heap", "libraries", "thread-stacks" */
-	const char *title; /* for people: "thread stacks (68)" */
+	const char *title; /* for people: "thread stacks and TLS (68)" */
 	uint64_t bytes;    /* resident */
 	/* UINT64_MAX: not known; else their sum is bytes. */
 	uint64_t private_bytes, shared_bytes;

@@ -37,6 +37,7 @@ enum cause {
 	CAUSE_COUNT,
 };
 
+/* Titles of up to 29 letters leave an account 80 columns wide, its bar included. */
 static const struct {
 	const char *key, *title;
 } causes[CAUSE_COUNT] = {
@@ -44,13 +45,13 @@ static const struct {
 	[CAUSE_HEAP] = { "heap", "heap (malloc)" },
 	[CAUSE_JAVA_HEAP] = { "java-heap", "Java heap" },
 	[CAUSE_JVM_CODE] = { "jvm-code", "JVM compiled code" },
-	[CAUSE_JVM] = { "jvm", "JVM: metaspace, archives, GC tables" },
+	[CAUSE_JVM] = { "jvm", "JVM: metaspace, CDS, GC" },
 	[CAUSE_V8] = { "v8", "JavaScript heap and code (V8)" },
 	[CAUSE_GO_HEAP] = { "go-heap", "Go heap" },
 	[CAUSE_GO_RUNTIME] = { "go-runtime", "Go runtime" },
 	[CAUSE_PYTHON] = { "python", "Python object arenas" },
-	[CAUSE_THREADS] = { "thread-stacks", "thread stacks" },
-	[CAUSE_STACK] = { "main-stack", "main stack, arguments, environment" },
+	[CAUSE_THREADS] = { "thread-stacks", "thread stacks and TLS" },
+	[CAUSE_STACK] = { "main-stack", "main stack and environment" },
 	[CAUSE_PROGRAM] = { "program", "program code and constants" },
 	[CAUSE_PROGRAM_DATA] = { "program-data", "program variables" },
 	[CAUSE_LIBRARIES] = { "libraries", "library code and constants" },
@@ -59,7 +60,7 @@ static const struct {
 	[CAUSE_FILES] = { "files", "mapped files" },
 	[CAUSE_SHARED] = { "shared-memory", "shared memory" },
 	[CAUSE_JIT] = { "jit", "code made at run time" },
-	[CAUSE_KERNEL] = { "kernel", "kernel objects (vdso, rings, devices)" },
+	[CAUSE_KERNEL] = { "kernel", "vdso and kernel objects" },
 	[CAUSE_NAMED] = { "named", "named by the program" },
 	[CAUSE_RESERVED] = { "reserved", "guards and reserved space" },
 };
@@ -217,7 +218,7 @@ static struct mw_err *from_segments(struct mw_explain *ex)
 	for (size_t i = 0; i < n; i++)
 		add_segment(ex, buckets, &regions[segs[i].region], &segs[i]);
 	if (ex->n_threads) {
-		char *title = mw_arena_printf(&ex->arena, "thread stacks (%zu)",
+		char *title = mw_arena_printf(&ex->arena, "thread stacks and TLS (%zu)",
 					      (size_t)ex->n_threads);
 		if (!title)
 			return mw_err_nomem();

@@ -24,14 +24,14 @@ static bool nth_cause(const struct mw_account *a, size_t i, const char **title,
 	return true;
 }
 
-/* Two causes, a third when two do not make most of it. */
+/* Two causes, a third when two do not make most of it; none that hardly counts. */
 static const char *main_causes(struct mw_explain *ex)
 {
 	const struct mw_account *a = &ex->pub.account;
 	uint64_t told = 0, bytes;
 	const char *text = "", *title;
 	for (size_t i = 0; i < 3 && nth_cause(a, i, &title, &bytes); i++) {
-		if (i == 2 && told >= a->rss / 4 * 3)
+		if ((i == 2 && told >= a->rss / 4 * 3) || (i && bytes < a->rss / 50))
 			break;
 		told += bytes;
 		text = mw_arena_printf(&ex->arena, "%s%s %s %s (%s)", text, i ? "," : ":",

@@ -42,7 +42,7 @@ struct mw_text {
 enum { MW_TEXT_VALUE_LEN = 80 };
 
 /* Columns of a full bar. */
-enum { MW_BAR_WIDTH = 20 };
+enum { MW_BAR_WIDTH = 10 };
 
 /* Writes any cell but a string; returns the end, and the columns it takes. */
 char *mw_text_value(char *at, const struct mw_out_opts *opts, enum mw_type type,

@@ -47,23 +47,25 @@ static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap, bo
 
 /* A row that is new counts from nothing. */
 static struct mw_cell delta_cell(const struct mw_map_row *row,
-				 const struct mw_map_rows *before)
+				 const struct mw_map_rows *before, bool summary)
 {
 	if (!before || !before->n || !(row->counts.have & MW_HAVE_RSS))
 		return mw_cell_null();
-	const struct mw_map_row *old = mw_map_row_at(before, row->start);
+	const struct mw_map_row *old = mw_map_row_earlier(before, summary, row);
 	return mw_cell_i((int64_t)(row->counts.rss - (old ? old->counts.rss : 0)));
 }
 
 static void emit_row(struct mw_out *out, const struct mw_map_row *row,
-		     const struct mw_map_rows *before)
+		     const struct mw_map_rows *before, bool summary)
 {
-	struct mw_cell delta = delta_cell(row, before);
+	struct mw_cell delta = delta_cell(row, before, summary);
 	enum mw_emphasis emphasis = !delta.null && delta.i ? MW_CHANGED
 				    : row->counts.rss      ? MW_PLAIN
 							   : MW_FAINT;
 	const struct mw_counts *c = &row->counts;
 	bool uss = c->have & MW_HAVE_USS;
+	char perms[MW_MAP_PERMS_LEN];
+	mw_map_perms(row, perms);
 	struct mw_cell cells[N_COLS] = {
 		mw_cell_u(row->start),
 		mw_cell_u(row->end),
@@ -75,7 +77,7 @@ static void emit_row(struct mw_out *out, const struct mw_map_row *row,
 		mw_cell_if(uss, c->uss),
 		mw_cell_if(uss, c->rss - c->uss),
 		mw_cell_if(c->have & MW_HAVE_SWAP, c->swap),
-		mw_cell_s(mw_map_perms(row->perms)),
+		mw_cell_s(perms),
 		mw_cell_s(row->name),
 		mw_cell_s(row->confidence),
 		mw_cell_s(row->evidence),
@@ -128,7 +130,7 @@ void mw_view_map_rows(struct mw_out *out, const struct mw_map_answer *answer)
 		if (holes && i && row->start > rows->items[i - 1].end &&
 		    row->end <= USER_END)
 			emit_hole(out, rows->items[i - 1].end, row->start);
-		emit_row(out, row, answer->before);
+		emit_row(out, row, answer->before, answer->opts->summary);
 	}
 	mw_out_table_end(out);
 }

@@ -15,6 +15,7 @@ struct mw_map_row {
 	const char *class; /* key, or a family such as "lib.*" when folded */
 	const char *confidence, *evidence, *name;
 	unsigned perms; /* of all folded segments together */
+	unsigned mixed; /* of these, what only some of them have */
 	size_t n;       /* segments in it */
 	uint64_t size;  /* end - start, less nothing: holes inside are not folded over */
 	struct mw_counts counts;
@@ -82,11 +83,19 @@ struct mw_err *mw_view_pages(struct mw_out *out,
 struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer,
 			  uint64_t addr) MW_MUST_USE;
 
-/* Four letters, "rw-p". */
-const char *mw_map_perms(unsigned perms);
+enum { MW_MAP_PERMS_LEN = 5 };
 
-/* The row that begins at `start`, of rows in address order; NULL: none. */
-const struct mw_map_row *mw_map_row_at(const struct mw_map_rows *rows, uint64_t start);
+/* Four letters, "rw-p"; a * where the folded segments differ: none may be writable code.
+ */
+void mw_map_perms(const struct mw_map_row *row, char ret[MW_MAP_PERMS_LEN]);
+
+/*
+ * What `row` was in an earlier look: of classes the same one, of rows in address order
+ * one that overlaps it, of the same class and name. Edges move as things grow. NULL: it
+ * was not there.
+ */
+const struct mw_map_row *mw_map_row_earlier(const struct mw_map_rows *before,
+					    bool summary, const struct mw_map_row *row);
 
 /* The pieces an answer is made of: schema and headline; the table `regions`; the end. */
 struct mw_err *mw_view_map_head(struct mw_out *out,

@@ -42,13 +42,17 @@ bool mw_map_class_exists(const char *wanted)
 	return false;
 }
 
-const char *mw_map_perms(unsigned perms)
+void mw_map_perms(const struct mw_map_row *row, char ret[MW_MAP_PERMS_LEN])
 {
-	static const char names[16][5] = {
-		"---p", "r--p", "-w-p", "rw-p", "--xp", "r-xp", "-wxp", "rwxp",
-		"---s", "r--s", "-w-s", "rw-s", "--xs", "r-xs", "-wxs", "rwxs",
-	};
-	return names[perms & 15];
+	static const char letters[] = "rwx";
+	for (unsigned i = 0; i < 3; i++)
+		ret[i] = row->mixed & (1u << i)   ? '*'
+			 : row->perms & (1u << i) ? letters[i]
+						  : '-';
+	ret[3] = row->mixed & MW_PERM_SHARED   ? '*'
+		 : row->perms & MW_PERM_SHARED ? 's'
+					       : 'p';
+	ret[4] = '\0';
 }
 
 static struct mw_map_row row_of(const struct mw_segment *seg, unsigned perms)
@@ -102,6 +106,7 @@ static bool merge(struct mw_arena *arena, struct mw_map_row *row,
 {
 	row->end = next->end;
 	row->size += next->size;
+	row->mixed |= next->mixed | (row->perms ^ next->perms);
 	row->perms |= next->perms;
 	row->n += next->n;
 	mw_counts_add(&row->counts, &next->counts);
@@ -141,6 +146,7 @@ static void add_to_class(struct mw_map_row *sum, const struct mw_segment *seg,
 		return;
 	}
 	sum->size += row.size;
+	sum->mixed |= sum->perms ^ perms;
 	sum->perms |= perms;
 	sum->n++;
 	if (seg->end > sum->end)
@@ -222,15 +228,38 @@ struct mw_err *mw_map_rows_make(const struct mw_snapshot *snap,
 	return NULL;
 }
 
-const struct mw_map_row *mw_map_row_at(const struct mw_map_rows *rows, uint64_t start)
+static const struct mw_map_row *same_class(const struct mw_map_rows *rows,
+					   const char *class)
+{
+	for (size_t i = 0; i < rows->n; i++)
+		if (!strcmp(rows->items[i].class, class))
+			return &rows->items[i];
+	return NULL;
+}
+
+/* The first row, of rows in address order, that ends after `addr`. */
+static size_t first_after(const struct mw_map_rows *rows, uint64_t addr)
 {
 	size_t lo = 0, hi = rows->n;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (rows->items[mid].start < start)
+		if (rows->items[mid].end <= addr)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < rows->n && rows->items[lo].start == start ? &rows->items[lo] : NULL;
+	return lo;
+}
+
+const struct mw_map_row *mw_map_row_earlier(const struct mw_map_rows *before,
+					    bool summary, const struct mw_map_row *row)
+{
+	if (summary)
+		return same_class(before, row->class);
+	for (size_t i = first_after(before, row->start);
+	     i < before->n && before->items[i].start < row->end; i++)
+		if (!strcmp(before->items[i].class, row->class) &&
+		    !strcmp(before->items[i].name, row->name))
+			return &before->items[i];
+	return NULL;
 }

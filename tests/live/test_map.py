@@ -5,6 +5,7 @@
 import copy
 import json
 import os
+import subprocess
 
 import live
 
@@ -123,6 +124,52 @@ def diff_of_a_class():
             answer = live.memwhy("map", target.pid, "--diff", path, "--class", "stack",
                                  "--json").json
         live.check_equal(answer["changes"], [], "changes")
+
+
+@live.case
+def folded_permissions():
+    """a folded object does not look writable and executable at once"""
+    with live.holder("zero", 1) as target:
+        text = live.memwhy("map", target.pid).text
+        folded = [line for line in text.splitlines() if "  exe.*  " in line]
+        live.check(len(folded) == 1 and "  r**p  " in folded[0], folded)
+        live.check("rwxp" not in text, text)
+
+
+GROWS = """
+import mmap
+area = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+print("ready", flush=True)
+input()
+for page in range(0, 32 << 20, 4096):
+    area[page] = 1
+print("grown", flush=True)
+input()
+"""
+
+
+def deltas(*args):
+    """The changes that the second look of --watch tells, while the target grows."""
+    with live.Target(["/usr/bin/python3", "-c", GROWS]) as target:
+        run = subprocess.Popen([live.MEMWHY, "map", str(target.pid), "--watch=1",
+                                "--count", "2", "--ndjson", *args],
+                               stdout=subprocess.PIPE)
+        first = json.loads(run.stdout.readline())
+        target.process.stdin.write(b"\n")
+        target.process.stdin.flush()
+        rows = [json.loads(line) for line in run.stdout]
+        run.stdout.close()
+        live.check_equal(run.wait(60), 0, "exit")
+    live.check_equal(first["rss_delta"], None, "the first look's change")
+    return [row["rss_delta"] for row in rows if row["rss_delta"]]
+
+
+@live.case
+def watch():
+    """--watch tells what changed, of segments and of classes"""
+    for args in ([], ["--summary"], ["--sort", "rss"]):
+        found = deltas(*args)
+        live.check(32 << 20 <= sum(found) < 34 << 20, f"{args}: {found}")
 
 
 if __name__ == "__main__":

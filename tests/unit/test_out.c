@@ -114,7 +114,7 @@ static void text_document(void **state)
 		      "\n"
 		      "Account\n"
 		      "  cause     bytes  share                   change  mine  hint\n"
-		      "  heap   4.00 KiB   59 %  ███████████▉  -4.00 KiB   yes  x\n"
+		      "  heap   4.00 KiB   59 %  █████▉  -4.00 KiB   yes  x\n"
 		      "* b           0 B   <1 %  ▏             -4.00 KiB   yes  x\n"
 		      "  –             –      –                        –     –  –\n"
 		      "\n"
