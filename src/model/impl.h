@@ -56,19 +56,28 @@ struct mw_err *mw_process_read(struct mw_snapshot *snap, pid_t pid) MW_MUST_USE;
 /* GONE when the pid names another process by now, or none. Also reads VmRSS again. */
 struct mw_err *mw_process_recheck(struct mw_snapshot *snap, uint64_t *vm_rss) MW_MUST_USE;
 
-/* Fills snap->regions from maps. */
-struct mw_err *mw_regions_read(struct mw_snapshot *snap) MW_MUST_USE;
+/* Fills snap->regions from maps. `walk` (or NULL) is fed as they come. */
+struct mw_walk;
+struct mw_err *mw_regions_read(struct mw_snapshot *snap,
+			       struct mw_walk *walk) MW_MUST_USE;
 
 /* Appends one mapping, without counters. */
 struct mw_err *mw_region_add(struct mw_snapshot *snap,
 			     const struct mw_maps_line *line) MW_MUST_USE;
 
 /*
- * The page engine: fills runs and the counters of all regions. UNSUPPORTED or DENIED
- * when this kernel or user cannot tell zero pages or page states: use smaps then.
+ * The page engine: fills runs and the counters of all regions. It begins before there
+ * are regions, is told of new ones (and may read their pages at once, in threads), and
+ * ends with an answer: UNSUPPORTED or DENIED when this kernel or user cannot tell zero
+ * pages or page states, `err` when something failed meanwhile. Every begin needs an end.
  */
-struct mw_err *mw_pages_walk(struct mw_snapshot *snap,
-			     const struct mw_snapshot_opts *opts) MW_MUST_USE;
+struct mw_err *mw_walk_begin(struct mw_snapshot *snap,
+			     const struct mw_snapshot_opts *opts,
+			     struct mw_walk **ret) MW_MUST_USE;
+/* Says that regions were added; what fails is told at the end. */
+void mw_walk_feed(struct mw_walk *walk);
+/* Reads what is left and makes the runs; frees the walk in any case. */
+struct mw_err *mw_walk_end(struct mw_walk *walk, struct mw_err *err) MW_MUST_USE;
 
 /*
  * One pass over smaps. With `counts`, it makes regions and their counters (engine

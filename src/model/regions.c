@@ -102,6 +102,7 @@ struct mw_err *mw_region_add(struct mw_snapshot *snap, const struct mw_maps_line
 /* One pass over maps, which comes in pieces. */
 struct pass {
 	struct mw_snapshot *snap;
+	struct mw_walk *walk;
 	uint64_t last_end;
 };
 
@@ -139,12 +140,14 @@ static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool l
 		pos = eol < end ? eol + 1 : end;
 	}
 	*used = (size_t)(pos - text);
+	if (!err && pass->walk)
+		mw_walk_feed(pass->walk);
 	return err;
 }
 
-struct mw_err *mw_regions_read(struct mw_snapshot *snap)
+struct mw_err *mw_regions_read(struct mw_snapshot *snap, struct mw_walk *walk)
 {
-	struct pass pass = { .snap = snap };
+	struct pass pass = { .snap = snap, .walk = walk };
 	return mw_source_stream_text(snap->src, snap->process.pid, MW_FILE_MAPS,
 				     take_piece, &pass);
 }

@@ -59,14 +59,17 @@ static void count_regions(struct mw_snapshot *snap)
 
 /* Pages and counters of all regions, with PAGEMAP_SCAN or without. */
 static struct mw_err *walk_pages(struct mw_snapshot *snap,
-				 const struct mw_snapshot_opts *opts)
+				 const struct mw_snapshot_opts *opts,
+				 struct mw_walk *walk)
 {
-	struct mw_err *err = mw_pages_walk(snap, opts);
+	struct mw_err *err = mw_walk_end(walk, NULL);
 	if (err && err->code == MW_ERR_UNSUPPORTED) {
 		mw_err_free(err);
 		err = mw_noscan_prepare(snap);
 		if (!err)
-			err = mw_pages_walk(snap, opts);
+			err = mw_walk_begin(snap, opts, &walk);
+		if (!err)
+			err = mw_walk_end(walk, NULL);
 	}
 	if (err)
 		return err;
@@ -79,14 +82,17 @@ static struct mw_err *walk_pages(struct mw_snapshot *snap,
 static struct mw_err *engine_pages(struct mw_snapshot *snap,
 				   const struct mw_snapshot_opts *opts)
 {
-	struct mw_err *err = mw_regions_read(snap);
+	struct mw_walk *walk;
+	struct mw_err *err = mw_walk_begin(snap, opts, &walk);
 	bool columns = opts->want & MW_WANT_SMAPS;
+	if (err)
+		return err;
+	err = mw_regions_read(snap, walk);
 	if (!err && has_hugetlb(snap)) {
 		err = mw_smaps_read(snap, false);
 		columns = false;
 	}
-	if (!err)
-		err = walk_pages(snap, opts);
+	err = err ? mw_walk_end(walk, err) : walk_pages(snap, opts, walk);
 	if (err)
 		return err;
 	bool pss = true;
@@ -113,7 +119,7 @@ static struct mw_err *engine_smaps(struct mw_snapshot *snap)
 	if (err && may_use_smaps(err) && snap->regions.n == 0) {
 		err = mw_gap_from_err(snap, err, "resident pages of each region", "");
 		if (!err)
-			err = mw_regions_read(snap);
+			err = mw_regions_read(snap, NULL);
 	}
 	return err;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of the page engine, shared by walk.c (reads pagemap) and refine.c (what
- * pagemap alone does not tell: zero pages, huge pages, map counts).
+ * The steps of the page engine: walk.c plans chunks and shares them out to threads,
+ * words.c reads one, refine.c and frames.c add what pagemap alone does not tell: zero
+ * pages, huge pages, map counts.
  */
 #pragma once
 
@@ -24,6 +25,39 @@ static inline uint32_t mw_least_huge(uint64_t page_size)
 struct mw_piece_vec {
 	MW_VEC(struct mw_piece);
 };
+
+/* A region, or the part of one that lies in a chunk. */
+struct mw_span {
+	uint64_t start, end;
+};
+
+/* A range whose words are read in one go. It knows its spans: regions may still move. */
+struct mw_chunk {
+	uint64_t start;
+	size_t n_pages;
+	struct {
+		MW_VEC(struct mw_span);
+	} spans;
+	struct mw_piece_vec pieces; /* what was read */
+	struct mw_err *err;         /* or why not */
+};
+
+/* What reading a chunk takes; the same for all of them. */
+struct mw_reading {
+	struct mw_source *src;
+	pid_t pid;
+	uint64_t page; /* size */
+	bool gentle;
+};
+
+/* Room for words, used again from chunk to chunk. */
+struct mw_word_vec {
+	MW_VEC(uint64_t);
+};
+
+/* Reads a chunk's words and makes its pieces. May run in any thread. */
+struct mw_err *mw_chunk_read(const struct mw_reading *r, struct mw_chunk *chunk,
+			     struct mw_word_vec *words) MW_MUST_USE;
 
 /* Present, and neither of a file nor exclusive: zero page, shared by a fork, or odd. */
 bool mw_piece_is_ambiguous(const struct mw_piece *piece);
