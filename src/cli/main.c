@@ -81,7 +81,9 @@
 #include "cli/cmd.h"
 #include "cli/terminal.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,19 +257,31 @@ static int report(struct mw_err *err, const struct mw_cmd *cmd)
 	return status;
 }
 
+/* What was written late fails late. */
+static int flushed(int status)
+{
+	if (fflush(stdout) == 0 || errno == EPIPE)
+		return status;
+	perror("memwhy: output");
+	return MW_EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	const struct mw_cmd *cmd = argc > 1 ? find_command(argv[1]) : NULL;
 	struct mw_cli cli = { 0 };
 	setlocale(LC_CTYPE, "");
+	/* A reader that had enough shows as EPIPE: everything is released, and no
+	 * failure. */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		help_all(stderr);
 		return MW_EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "help"))
-		return help(argc - 1, argv + 1);
+		return flushed(help(argc - 1, argv + 1));
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help(1, argv);
+		return flushed(help(1, argv));
 	if (cmd) {
 		argc--;
 		argv++;
@@ -276,8 +290,5 @@ int main(int argc, char **argv)
 	}
 	struct mw_err *err = run(cmd, argc, argv, &cli);
 	mw_source_close(cli.src);
-	int status = err ? report(err, cmd) : cli.status;
-	if (fflush(stdout) && !err)
-		status = MW_EXIT_FAILED;
-	return status;
+	return err ? report(err, cmd) : flushed(cli.status);
 }

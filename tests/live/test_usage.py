@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What is asked for is done or refused, never half of it."""
 
+import os
+
 import live
 
 
@@ -65,6 +67,28 @@ def recommended():
         live.memwhy("capture", target.pid, tree)
         why = live.why_json(None, "--root", tree)
     live.check_equal(why["next"], f"memwhy map --root '{tree}' {target.pid}", "next")
+
+
+@live.case
+def closed_pipe():
+    """a reader that had enough is no failure, and leaves nothing stopped"""
+    with live.holder("fill") as target:
+        for args in (["map", target.pid, "-a"], ["map", target.pid, "--json", "--stop"],
+                     [target.pid], ["help"]):
+            ours, theirs = os.pipe()
+            os.close(ours)
+            answer = live.memwhy(*args, stdout=theirs, codes=(0,))
+            os.close(theirs)
+            live.check(not answer.err, str(answer))
+            live.check(live.state(target.pid) in "RS", live.state(target.pid))
+
+
+@live.case
+def full_disk():
+    """help that cannot be written is a failure too"""
+    for args in (["help"], ["--help"], ["map", "--help"], ["--version"]):
+        with open("/dev/full", "wb") as full:
+            live.memwhy(*args, stdout=full, codes=(5,))
 
 
 if __name__ == "__main__":
