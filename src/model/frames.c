@@ -151,6 +151,17 @@ static bool add_piece(struct mw_run_vec *runs, size_t first, const struct mw_pie
 	return true;
 }
 
+/*
+ * A shared mapping has no anonymous pages. Before Linux 6.11 pagemap does not say so of
+ * huge pages of shared memory.
+ */
+static uint16_t file_bit(const struct mw_region *region, unsigned state)
+{
+	unsigned mask = MW_PAGE_PRESENT | MW_PAGE_ZERO | MW_PAGE_NOT_RSS;
+	bool shared = region->perms & MW_PERM_SHARED;
+	return shared && (state & mask) == MW_PAGE_PRESENT ? MW_PAGE_FILE : 0;
+}
+
 static struct mw_err *emit(struct mw_snapshot *snap, const struct mw_piece_vec *pieces,
 			   const uint16_t *counts)
 {
@@ -160,12 +171,13 @@ static struct mw_err *emit(struct mw_snapshot *snap, const struct mw_piece_vec *
 		struct mw_region *region = &snap->regions.items[r];
 		region->first_run = snap->runs.n;
 		for (; i < pieces->n && pieces->items[i].start < region->end; i++) {
-			const struct mw_piece *piece = &pieces->items[i];
-			bool counted = counts && needs_count(piece);
-			if (!add_piece(&snap->runs, region->first_run, piece,
+			struct mw_piece piece = pieces->items[i];
+			bool counted = counts && needs_count(&piece);
+			piece.state |= file_bit(region, piece.state);
+			if (!add_piece(&snap->runs, region->first_run, &piece,
 				       counted ? counts + at : NULL, page))
 				return mw_err_nomem();
-			at += counted ? piece->n_pages : 0;
+			at += counted ? piece.n_pages : 0;
 		}
 		region->n_runs = snap->runs.n - region->first_run;
 	}

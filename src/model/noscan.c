@@ -103,17 +103,49 @@ void mw_noscan_mark_zero(struct mw_snapshot *snap, struct mw_piece_vec *pieces)
 	}
 }
 
-/* Takes smaps' counters where they differ; returns whether they did. */
-static bool settle_region(struct mw_region *region, const struct mw_counts *c)
+/* Pages that are present, and may be zero pages or copies of a forked parent. */
+static bool has_ambiguous(const struct mw_snapshot *snap, const struct mw_region *region)
 {
-	bool differs = region->counts.rss != c->rss || region->counts.swap != c->swap;
-	if (differs) {
+	unsigned mask = MW_PAGE_PRESENT | MW_PAGE_FILE | MW_PAGE_EXCLUSIVE |
+			MW_PAGE_ZERO | MW_PAGE_NOT_RSS;
+	const struct mw_page_run *runs = snap->runs.items + region->first_run;
+	for (size_t i = 0; i < region->n_runs; i++)
+		if ((runs[i].state & mask) == MW_PAGE_PRESENT)
+			return true;
+	return false;
+}
+
+/*
+ * Whether a region's pages leave a doubt that smaps' counters do not. Where every page
+ * is what it seems, another Rss is that of another moment: the target runs.
+ */
+static bool in_doubt(const struct mw_snapshot *snap, const struct mw_region *region,
+		     const struct mw_counts *c)
+{
+	if (region->counts.swap != c->swap)
+		return true;
+	if (region->counts.rss == c->rss)
+		return (c->have & MW_HAVE_KINDS) && region->counts.anon != c->anon;
+	return !region->n_runs || has_ambiguous(snap, region);
+}
+
+/* Takes what only smaps knows; returns whether Rss was doubtful. */
+static bool settle_region(const struct mw_snapshot *snap, struct mw_region *region,
+			  const struct mw_counts *c)
+{
+	bool rss = region->counts.rss != c->rss;
+	if (in_doubt(snap, region, c)) {
 		region->whole = true;
 		region->n_runs = 0;
 		region->counts = *c;
+		return rss;
+	}
+	if (!(region->counts.have & MW_HAVE_PSS)) {
+		region->counts.pss_q12 = c->pss_q12;
+		region->counts.have |= c->have & MW_HAVE_PSS;
 	}
 	region->counts.huge = c->huge;
-	return differs;
+	return false;
 }
 
 static struct mw_err *note(struct mw_snapshot *snap, const char *what, size_t n)
@@ -132,7 +164,7 @@ struct mw_err *mw_noscan_settle(struct mw_snapshot *snap)
 		const struct mw_counts *c = &snap->noscan[i];
 		if (!c->have)
 			continue;
-		n_whole += settle_region(&snap->regions.items[i], c);
+		n_whole += settle_region(snap, &snap->regions.items[i], c);
 		n_huge += c->huge > 0;
 	}
 	struct mw_err *err = note(snap, "which pages are zero pages", n_whole);

@@ -85,6 +85,20 @@ static void take_pss(struct mw_region *region, const struct mw_smaps_entry *entr
 	c->have |= MW_HAVE_PSS;
 }
 
+/*
+ * Shared memory that is swapped out is in no page table: smaps alone counts it, and for
+ * the region as a whole.
+ */
+static void take_shmem_swap(struct mw_region *region, const struct mw_smaps_entry *entry)
+{
+	if (!region->shmem || !has(entry, MW_KEY_SWAP) ||
+	    entry->bytes[MW_KEY_SWAP] == region->counts.swap)
+		return;
+	region->counts.swap = entry->bytes[MW_KEY_SWAP];
+	region->whole = true;
+	region->n_runs = 0;
+}
+
 /* The region of that range, from *at on; NULL when the target has changed since. */
 static struct mw_region *match(struct mw_snapshot *snap, const struct mw_maps_line *line,
 			       size_t *at)
@@ -140,10 +154,12 @@ static struct mw_err *take_entry(struct pass *pass, const struct mw_smaps_entry 
 		return mw_err_nomem();
 	take_columns(smaps, entry);
 	region->smaps = smaps;
-	if (pass->snap->has_runs)
-		take_pss(region, entry);
-	else
+	if (!pass->snap->has_runs) {
 		take_counts(region, entry);
+		return NULL;
+	}
+	take_pss(region, entry);
+	take_shmem_swap(region, entry);
 	return NULL;
 }
 

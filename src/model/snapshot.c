@@ -22,10 +22,7 @@ static bool may_use_smaps(const struct mw_err *err)
 	return err->code == MW_ERR_DENIED || err->code == MW_ERR_UNSUPPORTED;
 }
 
-/*
- * Pages of shared memory that are swapped out are not in the page table, so only smaps
- * counts them. Asked only where there is shared memory and swap in use.
- */
+/* Asked because only smaps counts such pages; few machines have any. */
 static bool shmem_may_be_swapped(struct mw_snapshot *snap)
 {
 	mw_auto_buf text = { 0 };
@@ -98,7 +95,9 @@ static struct mw_err *engine_pages(struct mw_snapshot *snap,
 	bool pss = true;
 	for (size_t i = 0; pss && i < snap->regions.n; i++)
 		pss = snap->regions.items[i].counts.have & MW_HAVE_PSS;
-	if (columns || (!pss && (opts->want & MW_WANT_PSS)))
+	if (snap->noscan) /* all of smaps has been read */
+		return NULL;
+	if (columns || (!pss && (opts->want & MW_WANT_PSS)) || shmem_may_be_swapped(snap))
 		err = mw_smaps_read(snap, false);
 	return err;
 }
@@ -131,11 +130,8 @@ static struct mw_err *read_memory(struct mw_snapshot *snap,
 	struct mw_err *err = NULL;
 	bool smaps = opts->engine == MW_ENGINE_SMAPS;
 	snap->totals.engine = MW_ENGINE_PAGES;
-	if (!smaps) {
+	if (!smaps)
 		err = engine_pages(snap, opts);
-		if (!err && opts->engine == MW_ENGINE_AUTO && shmem_may_be_swapped(snap))
-			smaps = true;
-	}
 	if (err && may_use_smaps(err) && opts->engine == MW_ENGINE_AUTO &&
 	    snap->regions.n) {
 		err = mw_gap_from_err(snap, err, "page states", "");

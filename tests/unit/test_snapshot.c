@@ -403,6 +403,78 @@ static void old_kernel_in_doubt(void **state)
 	assert_false(finds(&w, 0, "unexplained"));
 }
 
+/* A page that may be a zero page: only then is PAGEMAP_SCAN missed. */
+#define OTHER_REGION "30000-31000 r--p 00000000 00:00 0 \n"
+#define OTHER_PAGE                           \
+	{                                    \
+		0x30000, 1, SHARED | 7, 0, 2 \
+	}
+#define OTHER_SMAPS \
+	OTHER_REGION SMAPS_HEAD "Rss: 4 kB\nPss: 2 kB\nAnonymous: 4 kB\nSwap: 0 kB\n"
+
+/* A running target: where no page can be a zero page, another Rss is of another moment.
+ */
+static void old_kernel_moved(void **state)
+{
+	static const struct pages pages[] = { { 0x10000, 3, EXCLUSIVE, 0, 0 },
+					      OTHER_PAGE };
+	struct world w = make_world(ONE_REGION OTHER_REGION, pages, 2);
+	size_t n;
+	(void)state;
+	w.no_scan = true;
+	w.smaps = SMAPS("8", "8") OTHER_SMAPS;
+	mw_auto_snapshot snap = take(&w, 0);
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_false(region->whole);
+	assert_int_equal(region->counts.rss, 3 * PAGE);
+	assert_non_null(region->smaps);
+	assert_false(has_gap(snap, "zero pages"));
+}
+
+#define ZERO_REGION "10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n"
+
+/* Huge pages of shared memory look anonymous in the page maps of Linux before 6.11. */
+static void old_kernel_huge_shmem(void **state)
+{
+	static const struct pages pages[] = { { 0x10000, 2, EXCLUSIVE, 0, 0 },
+					      { 0x12000, 2, SHARED, 0, 0 } };
+	struct world w = make_world(ZERO_REGION, pages, 2);
+	size_t n;
+	(void)state;
+	w.no_scan = true;
+	w.smaps = ZERO_REGION SMAPS_HEAD "Rss: 16 kB\nPss: 12 kB\nPrivate_Dirty: 8 kB\n"
+					 "Anonymous: 0 kB\nSwap: 0 kB\n";
+	mw_auto_snapshot snap = take(&w, 0);
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_false(region->whole);
+	assert_int_equal(region->counts.anon, 0);
+	assert_int_equal(region->counts.shmem, 4 * PAGE);
+	assert_int_equal(mw_snapshot_runs(snap, &n)[0].state & MW_PAGE_FILE,
+			 MW_PAGE_FILE);
+	assert_int_equal(mw_counts_pss(&region->counts), KIB(12));
+}
+
+/* In a private mapping of a file they may be either: smaps tells, for all of it. */
+static void old_kernel_huge_file(void **state)
+{
+	static const struct pages pages[] = { { 0x10000, 2, EXCLUSIVE, 0, 0 },
+					      OTHER_PAGE };
+	struct world w = make_world(
+		"10000-20000 r--p 00000000 08:01 5 /data\n" OTHER_REGION, pages, 2);
+	size_t n;
+	(void)state;
+	w.no_scan = true;
+	w.smaps = "10000-20000 r--p 00000000 08:01 5 /data\n" SMAPS_HEAD
+		  "Rss: 8 kB\nPss: 8 kB\nPrivate_Clean: 8 kB\nAnonymous: 0 kB\n"
+		  "Swap: 0 kB\n" OTHER_SMAPS;
+	mw_auto_snapshot snap = take(&w, 0);
+	const struct mw_region *region = mw_snapshot_regions(snap, &n);
+	assert_int_equal(region->counts.anon, 0);
+	assert_int_equal(region->counts.file, 2 * PAGE);
+	assert_true(region->whole);
+	assert_false(has_gap(snap, "zero pages"));
+}
+
 /* hugetlbfs pages are present, and outside Rss. */
 static void hugetlb_is_outside(void **state)
 {
@@ -440,20 +512,38 @@ static void swapped_shmem_needs_smaps(void **state)
 {
 	static const struct pages pages[] = { { 0x10000, 1, EXCLUSIVE | MW_PM_FILE, 0,
 						0 } };
-	struct world w = make_world(
-		"10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n", pages, 1);
+	struct world w = make_world(ZERO_REGION, pages, 1);
 	(void)state;
-	w.smaps = "10000-20000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n" SMAPS_HEAD
-		  "Rss: 4 kB\nPss: 4 kB\nPrivate_Dirty: 4 kB\nAnonymous: 0 kB\n"
-		  "Swap: 32 kB\n";
+	w.smaps = ZERO_REGION SMAPS_HEAD
+		"Rss: 4 kB\nPss: 4 kB\nPrivate_Dirty: 4 kB\nAnonymous: 0 kB\n"
+		"Swap: 32 kB\n";
 	w.meminfo = "SwapTotal: 1000 kB\nSwapFree: 1000 kB\n";
 	mw_auto_snapshot quiet = take(&w, 0);
 	assert_int_equal(mw_snapshot_totals(quiet)->engine, MW_ENGINE_PAGES);
 	assert_int_equal(counts_of(quiet, 0)->shmem, PAGE);
 	w.meminfo = "SwapTotal: 1000 kB\nSwapFree: 900 kB\n";
 	mw_auto_snapshot busy = take(&w, 0);
-	assert_int_equal(mw_snapshot_totals(busy)->engine, MW_ENGINE_SMAPS);
+	assert_int_equal(mw_snapshot_totals(busy)->engine, MW_ENGINE_PAGES);
 	assert_int_equal(counts_of(busy, 0)->swap, KIB(32));
+	assert_int_equal(counts_of(busy, 0)->shmem, PAGE);
+}
+
+/* Without PAGEMAP_SCAN smaps is read anyway; counters that are right are no gap. */
+static void old_kernel_swapped_shmem(void **state)
+{
+	static const struct pages pages[] = {
+		{ 0x10000, 1, EXCLUSIVE | MW_PM_FILE, 0, 0 }, OTHER_PAGE
+	};
+	struct world w = make_world(ZERO_REGION OTHER_REGION, pages, 2);
+	(void)state;
+	w.no_scan = true;
+	w.smaps = ZERO_REGION SMAPS_HEAD
+		"Rss: 4 kB\nPss: 4 kB\nPrivate_Dirty: 4 kB\nAnonymous: 0 kB\n"
+		"Swap: 32 kB\n" OTHER_SMAPS;
+	mw_auto_snapshot snap = take(&w, 0);
+	assert_int_equal(counts_of(snap, 0)->swap, KIB(32));
+	assert_int_equal(counts_of(snap, 0)->shmem, PAGE);
+	assert_false(has_gap(snap, "zero pages"));
 }
 
 /* Denied is never zero: no regions, a gap with its remedy, status' totals. */
@@ -624,9 +714,13 @@ int main(void)
 		cmocka_unit_test(old_kernel_all_ambiguous),
 		cmocka_unit_test(old_kernel_by_frame),
 		cmocka_unit_test(old_kernel_in_doubt),
+		cmocka_unit_test(old_kernel_moved),
+		cmocka_unit_test(old_kernel_huge_shmem),
+		cmocka_unit_test(old_kernel_huge_file),
 		cmocka_unit_test(hugetlb_is_outside),
 		cmocka_unit_test(odd_mappings_are_outside),
 		cmocka_unit_test(swapped_shmem_needs_smaps),
+		cmocka_unit_test(old_kernel_swapped_shmem),
 		cmocka_unit_test(denied_is_a_gap),
 		cmocka_unit_test(reused_pid_is_gone),
 		cmocka_unit_test(memory_given_up_is_gone),
