@@ -57,17 +57,18 @@ struct deltas {
 
 static struct deltas deltas_of(const struct change *change)
 {
-	static const struct mw_map_row none = { .counts.have = ALL_COMPARED };
+	static const struct mw_counts nothing = { .have = ALL_COMPARED };
+	static const struct mw_map_row none = { .counts = &nothing };
 	const struct mw_map_row *b = change->before ? change->before : &none;
 	const struct mw_map_row *a = change->after ? change->after : &none;
-	struct deltas d = { .have = b->counts.have & a->counts.have,
+	struct deltas d = { .have = b->counts->have & a->counts->have,
 			    .size = delta(b->size, a->size) };
 	if (d.have & MW_HAVE_RSS)
-		d.rss = delta(b->counts.rss, a->counts.rss);
+		d.rss = delta(b->counts->rss, a->counts->rss);
 	if (d.have & MW_HAVE_USS)
-		d.private_bytes = delta(b->counts.uss, a->counts.uss);
+		d.private_bytes = delta(b->counts->uss, a->counts->uss);
 	if (d.have & MW_HAVE_SWAP)
-		d.swap = delta(b->counts.swap, a->counts.swap);
+		d.swap = delta(b->counts->swap, a->counts->swap);
 	return d;
 }
 

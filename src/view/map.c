@@ -12,7 +12,7 @@
 static bool any_swap(const struct mw_map_rows *rows)
 {
 	for (size_t i = 0; i < rows->n; i++)
-		if (rows->items[i].counts.swap)
+		if (rows->items[i].counts->swap)
 			return true;
 	return false;
 }
@@ -49,10 +49,10 @@ static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap, bo
 static struct mw_cell delta_cell(const struct mw_map_row *row,
 				 const struct mw_map_rows *before, bool summary)
 {
-	if (!before || !before->n || !(row->counts.have & MW_HAVE_RSS))
+	if (!before || !before->n || !(row->counts->have & MW_HAVE_RSS))
 		return mw_cell_null();
 	const struct mw_map_row *old = mw_map_row_earlier(before, summary, row);
-	return mw_cell_i((int64_t)(row->counts.rss - (old ? old->counts.rss : 0)));
+	return mw_cell_i((int64_t)(row->counts->rss - (old ? old->counts->rss : 0)));
 }
 
 static void emit_row(struct mw_out *out, const struct mw_map_row *row,
@@ -60,9 +60,9 @@ static void emit_row(struct mw_out *out, const struct mw_map_row *row,
 {
 	struct mw_cell delta = delta_cell(row, before, summary);
 	enum mw_emphasis emphasis = !delta.null && delta.i ? MW_CHANGED
-				    : row->counts.rss      ? MW_PLAIN
+				    : row->counts->rss     ? MW_PLAIN
 							   : MW_FAINT;
-	const struct mw_counts *c = &row->counts;
+	const struct mw_counts *c = row->counts;
 	bool uss = c->have & MW_HAVE_USS;
 	char perms[MW_MAP_PERMS_LEN];
 	mw_map_perms(row, perms);
@@ -168,7 +168,7 @@ static void totals_fields(struct mw_out *out, const struct mw_counts *sum, uint6
 static void view_totals(struct mw_out *out, const struct mw_snapshot *snap)
 {
 	size_t n;
-	uint64_t size = 0;
+	uint64_t size = 0, hole = largest_hole(snap);
 	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
 	const struct mw_counts *sum = &mw_snapshot_totals(snap)->sum;
 	char words[4][MW_UNITS_LEN];
@@ -176,8 +176,7 @@ static void view_totals(struct mw_out *out, const struct mw_snapshot *snap)
 	for (size_t i = 0; i < n; i++)
 		size += regions[i].end - regions[i].start;
 	totals_fields(out, sum, size, n);
-	mw_out_field(out, "largest_hole", MW_TYPE_BYTES,
-		     mw_cell_if(n, largest_hole(snap)));
+	mw_out_field(out, "largest_hole", MW_TYPE_BYTES, mw_cell_if(n, hole));
 	if (!n)
 		return;
 	bool ok = mw_buf_printf(&text, "%zu mappings, virtual %s", n,
@@ -187,9 +186,8 @@ static void view_totals(struct mw_out *out, const struct mw_snapshot *snap)
 		     mw_buf_printf(&text, ", Rss %s, private %s",
 				   mw_units_bytes(sum->rss, MW_UNIT_AUTO, words[1]),
 				   mw_units_bytes(sum->uss, MW_UNIT_AUTO, words[2]));
-	ok = ok &&
-	     mw_buf_printf(&text, ", largest hole %s",
-			   mw_units_bytes(largest_hole(snap), MW_UNIT_AUTO, words[3]));
+	ok = ok && mw_buf_printf(&text, ", largest hole %s",
+				 mw_units_bytes(hole, MW_UNIT_AUTO, words[3]));
 	if (ok)
 		mw_out_note(out, 2, mw_buf_str(&text));
 }

@@ -18,7 +18,8 @@ struct mw_map_row {
 	unsigned mixed; /* of these, what only some of them have */
 	size_t n;       /* segments in it */
 	uint64_t size;  /* end - start, less nothing: holes inside are not folded over */
-	struct mw_counts counts;
+	const struct mw_counts *counts; /* the segment's, or `sum` */
+	struct mw_counts *sum;          /* of several segments, in the arena; or NULL */
 };
 
 struct mw_map_rows {

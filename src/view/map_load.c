@@ -54,14 +54,19 @@ static struct mw_err *bad_row(size_t i)
 static struct mw_err *load_row(const json_t *value, size_t i, const char *class,
 			       struct mw_arena *arena, struct mw_map_earlier *ret)
 {
-	struct mw_map_row row = { .n = 1, .confidence = "", .evidence = "" };
+	struct mw_counts *counts = mw_arena_alloc(arena, sizeof(*counts));
+	struct mw_map_row row = {
+		.n = 1, .confidence = "", .evidence = "", .counts = counts
+	};
 	struct mw_map_rows *rows = &ret->rows;
 	bool there = true;
+	if (!counts)
+		return mw_err_nomem();
 	row.class = get_text(value, "class", arena, &there);
 	row.name = get_text(value, "name", arena, &there);
 	if (!there || !get_addr(value, "start", &row.start) ||
 	    !get_addr(value, "end", &row.end) || row.start >= row.end ||
-	    !get_counts(value, &row.counts) ||
+	    !get_counts(value, counts) ||
 	    (rows->n && row.start < rows->items[rows->n - 1].end))
 		return bad_row(i);
 	row.size = row.end - row.start;

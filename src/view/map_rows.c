@@ -67,7 +67,7 @@ static struct mw_map_row row_of(const struct mw_segment *seg, unsigned perms)
 		.perms = perms,
 		.n = 1,
 		.size = seg->end - seg->start,
-		.counts = seg->counts,
+		.counts = &seg->counts,
 	};
 }
 
@@ -101,6 +101,21 @@ static bool merge_class(struct mw_arena *arena, struct mw_map_row *row, const ch
 	return row->class != NULL;
 }
 
+/* Adds to a row's counters, which from the second segment on are a sum of its own. */
+static bool add_counts(struct mw_arena *arena, struct mw_map_row *row,
+		       const struct mw_counts *counts)
+{
+	if (!row->sum) {
+		row->sum = mw_arena_alloc(arena, sizeof(*row->sum));
+		if (!row->sum)
+			return false;
+		*row->sum = *row->counts;
+		row->counts = row->sum;
+	}
+	mw_counts_add(row->sum, counts);
+	return true;
+}
+
 static bool merge(struct mw_arena *arena, struct mw_map_row *row,
 		  const struct mw_map_row *next)
 {
@@ -109,8 +124,8 @@ static bool merge(struct mw_arena *arena, struct mw_map_row *row,
 	row->mixed |= next->mixed | (row->perms ^ next->perms);
 	row->perms |= next->perms;
 	row->n += next->n;
-	mw_counts_add(&row->counts, &next->counts);
-	return merge_class(arena, row, next->class);
+	return add_counts(arena, row, next->counts) &&
+	       merge_class(arena, row, next->class);
 }
 
 static struct mw_err *add_rows(const struct mw_snapshot *snap,
@@ -135,15 +150,15 @@ static struct mw_err *add_rows(const struct mw_snapshot *snap,
 	return NULL;
 }
 
-static void add_to_class(struct mw_map_row *sum, const struct mw_segment *seg,
-			 unsigned perms)
+static bool add_to_class(struct mw_arena *arena, struct mw_map_row *sum,
+			 const struct mw_segment *seg, unsigned perms)
 {
 	struct mw_map_row row = row_of(seg, perms);
 	if (!sum->n) {
 		*sum = row;
 		sum->name = "";
 		sum->evidence = "";
-		return;
+		return true;
 	}
 	sum->size += row.size;
 	sum->mixed |= sum->perms ^ perms;
@@ -151,20 +166,22 @@ static void add_to_class(struct mw_map_row *sum, const struct mw_segment *seg,
 	sum->n++;
 	if (seg->end > sum->end)
 		sum->end = seg->end;
-	mw_counts_add(&sum->counts, &row.counts);
+	return add_counts(arena, sum, row.counts);
 }
 
 static struct mw_err *add_classes(const struct mw_snapshot *snap,
 				  const struct mw_layout *layout,
-				  const struct mw_map_opts *opts, struct mw_map_rows *ret)
+				  const struct mw_map_opts *opts, struct mw_arena *arena,
+				  struct mw_map_rows *ret)
 {
 	struct mw_map_row sums[MW_CLASS_COUNT] = { 0 };
 	size_t n, n_regions;
 	const struct mw_segment *segs = mw_layout_segments(layout, &n);
 	const struct mw_region *regions = mw_snapshot_regions(snap, &n_regions);
 	for (size_t i = 0; i < n; i++)
-		add_to_class(&sums[segs[i].class], &segs[i],
-			     regions[segs[i].region].perms);
+		if (!add_to_class(arena, &sums[segs[i].class], &segs[i],
+				  regions[segs[i].region].perms))
+			return mw_err_nomem();
 	for (unsigned i = 0; i < MW_CLASS_COUNT; i++) {
 		if (!sums[i].n ||
 		    (opts->class && !mw_map_class_fits(sums[i].class, opts->class)))
@@ -182,15 +199,15 @@ static uint64_t weight(const struct mw_map_row *row, enum mw_map_sort sort)
 	case MW_SORT_SIZE:
 		return row->size;
 	case MW_SORT_RSS:
-		return row->counts.rss;
+		return row->counts->rss;
 	case MW_SORT_PRIVATE:
-		return row->counts.uss;
+		return row->counts->uss;
 	case MW_SORT_SHARED:
-		return row->counts.rss - row->counts.uss;
+		return row->counts->rss - row->counts->uss;
 	case MW_SORT_SWAP:
-		return row->counts.swap;
+		return row->counts->swap;
 	case MW_SORT_PSS:
-		return row->counts.pss_q12;
+		return row->counts->pss_q12;
 	default:
 		return 0;
 	}
@@ -217,7 +234,7 @@ struct mw_err *mw_map_rows_make(const struct mw_snapshot *snap,
 				struct mw_map_rows *ret)
 {
 	enum mw_map_sort sort = opts->sort;
-	struct mw_err *err = opts->summary ? add_classes(snap, layout, opts, ret)
+	struct mw_err *err = opts->summary ? add_classes(snap, layout, opts, arena, ret)
 					   : add_rows(snap, layout, opts, arena, ret);
 	if (err)
 		return err;
