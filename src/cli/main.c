@@ -219,6 +219,11 @@ static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
 	}
 	cli->args = argv + first;
 	cli->n_args = argc - first;
+	if (cli->n_args > cmd->max_args && cmd == &mw_cmd_why &&
+	    find_command(cli->args[0]))
+		return mw_err_new(MW_ERR_USAGE, 0, cli->args[0],
+				  "the command comes first: memwhy %s [OPTION...] %s",
+				  cli->args[0], cli->args[1]);
 	if (cli->n_args > cmd->max_args)
 		return mw_err_new(MW_ERR_USAGE, 0, cli->args[cmd->max_args],
 				  "one operand too many: %s", cli->args[cmd->max_args]);

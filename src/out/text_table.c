@@ -81,32 +81,6 @@ static void fit_columns(const struct mw_out *out, struct mw_text *text)
 	}
 }
 
-/* The heading of the table, for people. */
-static void draw_title(struct mw_out *out)
-{
-	struct mw_text *text = out->state;
-	size_t width = 0;
-	mw_text_gap(out);
-	text->last = MW_PART_TABLE;
-	if (!out->table.title || !*out->table.title)
-		return;
-	mw_buf_clear(&text->scratch);
-	if (!mw_escape_text(&text->scratch, out->table.title, out->opts.utf8, &width))
-		mw_out_fail(out, mw_err_nomem());
-	mw_out_puts(out, mw_text_style(out, MW_STRONG));
-	mw_out_put(out, text->scratch.data, text->scratch.len);
-	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
-	mw_out_putc(out, '\n');
-}
-
-static bool has_titles(const struct mw_text *text)
-{
-	for (size_t i = 0; i < text->n_shown; i++)
-		if (*text->shown[i].col->title)
-			return true;
-	return false;
-}
-
 /* One finished line: margin or mark, style, the text without blanks at its end. */
 static void draw_line(struct mw_out *out, const char *line, size_t len,
 		      enum mw_emphasis emphasis)
@@ -118,6 +92,57 @@ static void draw_line(struct mw_out *out, const char *line, size_t len,
 	mw_out_put(out, line, len);
 	mw_out_puts(out, mw_text_style_end(out, emphasis));
 	mw_out_putc(out, '\n');
+}
+
+/* A fixed unit leaves numbers alone in their columns: the table says which it is. */
+static void draw_unit(struct mw_out *out)
+{
+	static const char *const lines[] = {
+		[MW_UNIT_B] = "sizes in bytes",
+		[MW_UNIT_K] = "sizes in KiB",
+		[MW_UNIT_M] = "sizes in MiB",
+		[MW_UNIT_G] = "sizes in GiB",
+	};
+	const struct mw_text *text = out->state;
+	if (out->opts.unit == MW_UNIT_AUTO)
+		return;
+	for (size_t i = 0; i < text->n_shown; i++) {
+		enum mw_type type = text->shown[i].col->type;
+		if (type != MW_TYPE_BYTES && type != MW_TYPE_DELTA)
+			continue;
+		const char *words = lines[out->opts.unit];
+		draw_line(out, words, strlen(words), MW_FAINT);
+		return;
+	}
+}
+
+/* The heading of the table, for people. */
+static void draw_title(struct mw_out *out)
+{
+	struct mw_text *text = out->state;
+	size_t width = 0;
+	mw_text_gap(out);
+	text->last = MW_PART_TABLE;
+	if (!out->table.title || !*out->table.title) {
+		draw_unit(out);
+		return;
+	}
+	mw_buf_clear(&text->scratch);
+	if (!mw_escape_text(&text->scratch, out->table.title, out->opts.utf8, &width))
+		mw_out_fail(out, mw_err_nomem());
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	mw_out_put(out, text->scratch.data, text->scratch.len);
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_putc(out, '\n');
+	draw_unit(out);
+}
+
+static bool has_titles(const struct mw_text *text)
+{
+	for (size_t i = 0; i < text->n_shown; i++)
+		if (*text->shown[i].col->title)
+			return true;
+	return false;
 }
 
 /* --- streamed --- */

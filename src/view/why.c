@@ -78,7 +78,7 @@ static void account_table(struct mw_out *out, const struct mw_account *account)
 	struct mw_col cols[] = {
 		{ "cause", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
 		{ "title", "cause", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
-		{ "bytes", "bytes", MW_TYPE_BYTES, 0, 0 },
+		{ "bytes", "Rss", MW_TYPE_BYTES, 0, 0 },
 		{ "share", "share", MW_TYPE_SHARE, 0, 0 },
 		{ "private", "private", MW_TYPE_BYTES, 0, 0 },
 		{ "shared", "shared", MW_TYPE_BYTES, 0, 0 },

@@ -29,6 +29,7 @@ def refused():
                 ([pid, pid], "too many"), (["map", pid, 1], "too many"),
                 (["doctor", pid, 1], "too many"), (["capture", pid, "a", "b"], "too many"),
                 (["--largest", pid], "--largest"), ([""], "empty"),
+                (["-v", "map", pid], "comes first"),
                 (["map", pid, "--class", "l"], "--class"),
                 (["map", pid, "--class", ""], "--class"),
                 (["map", pid, "--count", 2], "--watch"),

@@ -109,21 +109,35 @@ static void text_document(void **state)
 	start(&cap, (struct mw_out_opts){ .utf8 = true });
 	document(cap.out, "heap");
 	char *text = end(&cap);
-	assert_string_equal(
-		text, "heap\n"
-		      "\n"
-		      "Account\n"
-		      "  cause     bytes  share                   change  mine  hint\n"
-		      "  heap   4.00 KiB   59 %  █████▉  -4.00 KiB   yes  x\n"
-		      "* b           0 B   <1 %  ▏             -4.00 KiB   yes  x\n"
-		      "  –             –      –                        –     –  –\n"
-		      "\n"
-		      "  cause\n"
-		      "  heap\n"
-		      "  heap\n"
-		      "\n"
-		      "  1  first words of an item\n"
-		      "next: memwhy map 4242\n");
+	assert_string_equal(text,
+			    "heap\n"
+			    "\n"
+			    "Account\n"
+			    "  cause     bytes  share             change  mine  hint\n"
+			    "  heap   4.00 KiB   59 %  █████▉  -4.00 KiB   yes  x\n"
+			    "* b           0 B   <1 %  ▏       -4.00 KiB   yes  x\n"
+			    "  –             –      –                  –     –  –\n"
+			    "\n"
+			    "  cause\n"
+			    "  heap\n"
+			    "  heap\n"
+			    "\n"
+			    "  1  first words of an item\n"
+			    "next: memwhy map 4242\n");
+	free(text);
+}
+
+/* Numbers alone need their unit said; a table without sizes does not. */
+static void text_unit(void **state)
+{
+	(void)state;
+	struct capture cap;
+	start(&cap, (struct mw_out_opts){ .utf8 = true, .unit = MW_UNIT_K });
+	document(cap.out, "heap");
+	char *text = end(&cap);
+	assert_non_null(strstr(text, "Account\n  sizes in KiB\n  cause "));
+	assert_non_null(strstr(text, "\n  heap       4   59 % "));
+	assert_non_null(strstr(text, "\n\n  cause\n  heap\n"));
 	free(text);
 }
 
@@ -159,7 +173,7 @@ static void text_ascii(void **state)
 	for (const char *c = text; *c; c++)
 		assert_true((unsigned char)*c < 0x80);
 	assert_non_null(strstr(text, "a-b \\xc3\\xa9\n"));
-	assert_non_null(strstr(text, "############"));
+	assert_non_null(strstr(text, "######"));
 	free(text);
 }
 
@@ -569,15 +583,25 @@ int main(void)
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		return 99;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_document), cmocka_unit_test(text_no_columns),
-		cmocka_unit_test(text_ascii),    cmocka_unit_test(text_colour),
-		cmocka_unit_test(text_hostile),  cmocka_unit_test(text_fits),
-		cmocka_unit_test(text_wrapping), cmocka_unit_test(json_document),
-		cmocka_unit_test(json_hostile),  cmocka_unit_test(json_unfinished),
-		cmocka_unit_test(ndjson),        cmocka_unit_test(csv),
-		cmocka_unit_test(many_rows),     cmocka_unit_test(streamed_like_small),
-		cmocka_unit_test(write_errors),  cmocka_unit_test(closed_pipe),
-		cmocka_unit_test(any_string),    cmocka_unit_test(shares),
+		cmocka_unit_test(text_document),
+		cmocka_unit_test(text_unit),
+		cmocka_unit_test(text_no_columns),
+		cmocka_unit_test(text_ascii),
+		cmocka_unit_test(text_colour),
+		cmocka_unit_test(text_hostile),
+		cmocka_unit_test(text_fits),
+		cmocka_unit_test(text_wrapping),
+		cmocka_unit_test(json_document),
+		cmocka_unit_test(json_hostile),
+		cmocka_unit_test(json_unfinished),
+		cmocka_unit_test(ndjson),
+		cmocka_unit_test(csv),
+		cmocka_unit_test(many_rows),
+		cmocka_unit_test(streamed_like_small),
+		cmocka_unit_test(write_errors),
+		cmocka_unit_test(closed_pipe),
+		cmocka_unit_test(any_string),
+		cmocka_unit_test(shares),
 		cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
