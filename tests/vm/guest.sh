@@ -14,6 +14,8 @@ mount -t devpts pts /dev/pts
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tracefs trace /sys/kernel/tracing
 mkswap -q /dev/vdc && swapon /dev/vdc
+# Nothing is to be swapped out by itself while it is looked at.
+echo 0 >/proc/sys/vm/swappiness
 # The tests look at other users' processes, from processes of their own.
 chmod 755 /srv /srv/tests
 
