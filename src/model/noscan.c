@@ -140,12 +140,19 @@ static bool settle_region(const struct mw_snapshot *snap, struct mw_region *regi
 		region->counts = *c;
 		return rss;
 	}
-	if (!(region->counts.have & MW_HAVE_PSS)) {
-		region->counts.pss_q12 = c->pss_q12;
-		region->counts.have |= c->have & MW_HAVE_PSS;
-	}
 	region->counts.huge = c->huge;
 	return false;
+}
+
+void mw_noscan_take_pss(struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->regions.n; i++) {
+		struct mw_counts *counts = &snap->regions.items[i].counts;
+		if (counts->have & MW_HAVE_PSS)
+			continue;
+		counts->pss_q12 = snap->noscan[i].pss_q12;
+		counts->have |= snap->noscan[i].have & MW_HAVE_PSS;
+	}
 }
 
 static struct mw_err *note(struct mw_snapshot *snap, const char *what, size_t n)

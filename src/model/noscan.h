@@ -20,3 +20,6 @@ void mw_noscan_mark_zero(struct mw_snapshot *snap, struct mw_piece_vec *pieces);
 
 /* Takes smaps' counters for regions whose pages do not add up to them. NOMEM. */
 struct mw_err *mw_noscan_settle(struct mw_snapshot *snap) MW_MUST_USE;
+
+/* Takes smaps' Pss, which is cut to KiB, for regions that have none by frames. */
+void mw_noscan_take_pss(struct mw_snapshot *snap);

@@ -95,8 +95,11 @@ static struct mw_err *engine_pages(struct mw_snapshot *snap,
 	bool pss = true;
 	for (size_t i = 0; pss && i < snap->regions.n; i++)
 		pss = snap->regions.items[i].counts.have & MW_HAVE_PSS;
-	if (snap->noscan) /* all of smaps has been read */
+	if (snap->noscan) { /* all of smaps has been read */
+		if (opts->want & MW_WANT_PSS)
+			mw_noscan_take_pss(snap);
 		return NULL;
+	}
 	if (columns || (!pss && (opts->want & MW_WANT_PSS)) || shmem_may_be_swapped(snap))
 		err = mw_smaps_read(snap, false);
 	return err;
