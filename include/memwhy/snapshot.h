@@ -43,7 +43,7 @@ enum mw_smaps_field {
 	MW_SMAPS_COUNT,
 };
 
-/* One region's own columns of smaps. */
+/* One region's own columns of smaps; without MW_WANT_SMAPS only its flags. */
 struct mw_smaps {
 	uint64_t bytes[MW_SMAPS_COUNT];
 	uint32_t known; /* 1 << field, for those the kernel printed */

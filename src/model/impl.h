@@ -34,6 +34,7 @@ struct mw_snapshot {
 	struct mw_thread *threads;
 	size_t n_threads;
 	bool has_runs;           /* the page engine filled `runs` */
+	bool columns;            /* MW_WANT_SMAPS */
 	struct mw_buf mountinfo; /* read when first asked for */
 	bool mountinfo_read;
 	struct mw_counts *noscan; /* smaps' counters, where PAGEMAP_SCAN is missing */

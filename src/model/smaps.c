@@ -46,6 +46,10 @@ static void take_columns(struct mw_smaps *smaps, const struct mw_smaps_entry *en
 		smaps->bytes[field] = entry->bytes[key];
 		smaps->known |= UINT32_C(1) << field;
 	}
+}
+
+static void take_flags(struct mw_smaps *smaps, const struct mw_smaps_entry *entry)
+{
 	smaps->n_flags = entry->n_flags;
 	memcpy(smaps->flags, entry->flags, sizeof(smaps->flags));
 }
@@ -111,6 +115,8 @@ static struct mw_region *match(struct mw_snapshot *snap, const struct mw_maps_li
 	return &snap->regions.items[*at];
 }
 
+enum { N_RECENT = 4 };
+
 /* One pass over smaps, which comes in pieces. */
 struct pass {
 	struct mw_snapshot *snap;
@@ -118,6 +124,8 @@ struct pass {
 	bool begun;        /* something came: regions of an earlier try are gone */
 	size_t at;         /* without `counts`: the region that is due */
 	uint64_t last_end; /* with it: where the last one ended */
+	const struct mw_smaps *recent[N_RECENT]; /* flags that came last */
+	unsigned next_recent;
 };
 
 /*
@@ -143,17 +151,41 @@ static struct mw_err *region_of(struct pass *pass, const struct mw_smaps_entry *
 	return NULL;
 }
 
+static bool same_flags(const struct mw_smaps *smaps, const struct mw_smaps_entry *entry)
+{
+	return smaps && smaps->n_flags == entry->n_flags &&
+	       memcmp(smaps->flags, entry->flags, 2 * (size_t)entry->n_flags) == 0;
+}
+
+/*
+ * What is kept of an entry. Where nobody asked for columns the flags remain, and those of
+ * 60,000 mappings are few kinds: they share them. NULL when memory is short.
+ */
+static const struct mw_smaps *keep(struct pass *pass, const struct mw_smaps_entry *entry)
+{
+	bool columns = pass->snap->columns;
+	for (unsigned i = 0; !columns && i < N_RECENT; i++)
+		if (same_flags(pass->recent[i], entry))
+			return pass->recent[i];
+	struct mw_smaps *smaps = mw_arena_calloc(&pass->snap->arena, 1, sizeof(*smaps));
+	if (!smaps)
+		return NULL;
+	if (columns)
+		take_columns(smaps, entry);
+	take_flags(smaps, entry);
+	pass->recent[pass->next_recent++ % N_RECENT] = smaps;
+	return smaps;
+}
+
 static struct mw_err *take_entry(struct pass *pass, const struct mw_smaps_entry *entry)
 {
 	struct mw_region *region;
 	struct mw_err *err = region_of(pass, entry, &region);
 	if (err || !region)
 		return err;
-	struct mw_smaps *smaps = mw_arena_calloc(&pass->snap->arena, 1, sizeof(*smaps));
-	if (!smaps)
+	region->smaps = keep(pass, entry);
+	if (!region->smaps)
 		return mw_err_nomem();
-	take_columns(smaps, entry);
-	region->smaps = smaps;
 	if (!pass->snap->has_runs) {
 		take_counts(region, entry);
 		return NULL;

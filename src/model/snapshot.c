@@ -223,6 +223,7 @@ struct mw_err *mw_snapshot_take(struct mw_source *src, pid_t pid,
 	if (!snap)
 		return mw_err_nomem();
 	snap->src = src;
+	snap->columns = opts->want & MW_WANT_SMAPS;
 	mw_source_forget_refusals(src);
 	memset(&snap->totals, 0xff, sizeof(snap->totals)); /* all unknown */
 	snap->totals.sum = (struct mw_counts){ 0 };
