@@ -39,6 +39,8 @@ bash = script(["bash", "--norc", "-c", "x=$(seq 300000); echo ready; read x"])
 perl = script(["perl", "-e", "$| = 1; my %h = map { $_ => 'x' x 100 } 1 .. 100000;"
                " print qq(ready\\n); <STDIN>"])
 PYTHON = ["/usr/bin/python3", "-c", "x = [str(i) * 3 for i in range(400000)];"
+          # Blocks that malloc maps merge with the arenas, below them.
+          " y = [bytes(300000) for i in range(60)];"
           "print('ready', flush=True); input()"]
 python = script(PYTHON)
 node = script(["node", "-e", "const a = []; for (let i = 0; i < 500000; i++)"

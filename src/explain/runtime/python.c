@@ -23,8 +23,9 @@ enum {
 	ARENA_NEW = 1 << 20,
 	MAX_CLASS = 64,
 	MAX_ARENAS = 1 << 20,
-	PATIENCE = 2048,  /* pages without a pool before a region is given up */
+	PATIENCE = 8192,  /* pages without a pool before a region is given up */
 	BUDGET = 1 << 18, /* headers looked at */
+	STEPS = 1 << 20,  /* places passed */
 	STACK_LEN = 16 << 10,
 	MIN_BLOCK = 128 << 10, /* M_MMAP_THRESHOLD to begin with */
 };
@@ -39,6 +40,7 @@ struct scan {
 	struct mw_classify *cx;
 	uint64_t pool_len, arena_len;
 	unsigned budget;
+	unsigned steps; /* left: absent pages are cheap, a terabyte of them is not */
 	struct mw_claim open; /* the claim that grows; end 0: none */
 };
 
@@ -198,17 +200,34 @@ static struct mw_err *claim_gap(struct scan *scan, uint64_t addr, uint64_t limit
 	return err;
 }
 
+/* New mappings lie below older ones: blocks and frames in a row before any arena. */
+static struct mw_err *claim_row(struct scan *scan, const struct mw_region *region,
+				uint64_t *end)
+{
+	struct mw_err *err = NULL;
+	uint64_t len = 1;
+	for (*end = region->start; !err && len; *end += len) {
+		len = 0;
+		err = claim_other(scan, *end, region->end, &len);
+	}
+	return err;
+}
+
 static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
 {
-	uint64_t addr = mw_rt_up(region->start, scan->pool_len);
-	uint64_t patience = PATIENCE * UINT64_C(4096);
-	unsigned n_pools;
+	uint64_t addr;
+	unsigned n_pools, misses = 0;
 	uint32_t arena;
-	uint64_t len = 0;
-	struct mw_err *err = claim_other(scan, region->start, region->end, &len);
-	for (uint64_t last = addr;
-	     addr < region->end && addr - last < patience && !err;) {
+	struct mw_err *err = claim_row(scan, region, &addr);
+	addr = mw_rt_up(addr, scan->pool_len);
+	for (uint64_t last = addr; addr < region->end && misses < PATIENCE && !err;) {
+		if (!scan->steps)
+			break;
+		scan->steps--;
+		unsigned budget = scan->budget;
 		if (!read_pool(scan, addr, &arena)) {
+			/* An absent page costs nothing, so it tries nobody's patience. */
+			misses += scan->budget != budget;
 			err = claim_gap(scan, addr, region->end, addr == last, &addr);
 			continue;
 		}
@@ -216,6 +235,7 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 		/* A young arena has one pool only: one header alone may be chance. */
 		err = claim(scan, addr, end, n_pools > 1 ? MW_CERTAIN : MW_LIKELY);
 		last = addr = end;
+		misses = 0;
 	}
 	struct mw_err *last_err = err ? NULL : flush(scan);
 	return err ? err : last_err;
@@ -249,6 +269,7 @@ struct mw_err *mw_classify_python(struct mw_classify *cx)
 		.pool_len = modern ? POOL_NEW : POOL_OLD,
 		.arena_len = modern ? ARENA_NEW : ARENA_OLD,
 		.budget = BUDGET,
+		.steps = STEPS,
 	};
 	mw_classify_seen(cx)->python = true;
 	struct mw_err *err =
