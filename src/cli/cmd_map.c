@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/vec.h"
 #include "cli/cmd.h"
+#include "cli/terminal.h"
 #include "view/diff.h"
 
 #include <errno.h>
@@ -215,12 +216,10 @@ static struct mw_map_answer answer_of(const struct look *look,
 }
 
 static struct mw_err *show(struct mw_cli *cli, const struct look *look,
-			   const struct mw_map_opts *map,
-			   const struct mw_map_rows *before)
+			   const struct mw_map_opts *map)
 {
 	struct mw_map_answer answer = answer_of(look, map);
 	struct mw_out *out;
-	answer.before = before;
 	struct mw_err *err = mw_cli_out(cli, &out);
 	return err ? err : mw_cli_finish(out, view(cli, out, &answer));
 }
@@ -307,7 +306,7 @@ static struct mw_err *run_once(struct mw_cli *cli, pid_t pid,
 	struct look look = { 0 };
 	struct mw_err *err = take_look(cli, pid, map, &look);
 	if (!err)
-		err = show(cli, &look, map, NULL);
+		err = show(cli, &look, map);
 	look_deinit(&look);
 	return err;
 }
@@ -317,11 +316,33 @@ static struct mw_err *keep_rows(struct look *look, const struct mw_map_opts *map
 {
 	struct mw_map_opts by_address = *map;
 	by_address.sort = MW_SORT_ADDRESS;
-	if (map->sort == MW_SORT_ADDRESS)
-		return NULL;
 	look->rows.n = 0;
 	return mw_map_rows_make(look->snap, look->layout, &by_address, &look->arena,
 				&look->rows);
+}
+
+/* What a window shows besides rows: sentence, heading, sums, drift, limits. */
+enum { AROUND_ROWS = 9, LEAST_ROWS = 3 };
+
+/* One look in a row of them: in a window of `height` lines, as much as fits, on top. */
+static struct mw_err *show_again(struct mw_cli *cli, struct look *look,
+				 const struct mw_map_opts *map,
+				 const struct mw_map_rows *before, unsigned height)
+{
+	struct mw_map_answer answer = answer_of(look, map);
+	struct mw_out *out;
+	answer.before = before;
+	if (height) {
+		size_t max = height > AROUND_ROWS + LEAST_ROWS ? height - AROUND_ROWS
+							       : LEAST_ROWS;
+		fputs("\033[H\033[2J", stdout);
+		answer.fitted = map->sort == MW_SORT_ADDRESS && look->rows.n > max;
+		if (answer.fitted)
+			answer.left_out =
+				mw_map_rows_fit(&look->rows, before, map->summary, max);
+	}
+	struct mw_err *err = mw_cli_out(cli, &out);
+	return err ? err : mw_cli_finish(out, view(cli, out, &answer));
 }
 
 static struct mw_err *run_watch(struct mw_cli *cli, pid_t pid,
@@ -334,15 +355,14 @@ static struct mw_err *run_watch(struct mw_cli *cli, pid_t pid,
 	if (!err)
 		err = mw_opt_number(&cli->opts, MW_OPT_COUNT_TIMES, 1, UINT64_MAX, 0,
 				    &times);
-	bool clear = cli->out_opts.format == MW_FORMAT_TEXT && isatty(STDOUT_FILENO);
+	bool people = cli->out_opts.format == MW_FORMAT_TEXT;
 	while (!err) {
 		struct look *now = &looks[done % 2], *last = &looks[(done + 1) % 2];
 		look_deinit(now);
 		err = take_look(cli, pid, map, now);
-		if (!err && clear)
-			fputs("\033[H\033[2J", stdout);
 		if (!err)
-			err = show(cli, now, map, &last->rows);
+			err = show_again(cli, now, map, &last->rows,
+					 people ? mw_terminal_height() : 0);
 		if (!err)
 			err = keep_rows(now, map);
 		if (err || ++done == times)

@@ -66,6 +66,20 @@ static unsigned terminal_width(bool tty)
 	return tty ? 80 : 0;
 }
 
+unsigned mw_terminal_height(void)
+{
+	const char *lines = getenv("LINES");
+	struct winsize size;
+	uint64_t n;
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (lines && mw_parse_u64(lines, &n) && n > 0 && n <= 10000)
+		return (unsigned)n;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row)
+		return size.ws_row;
+	return 24;
+}
+
 struct mw_err *mw_terminal_opts(const struct mw_opt_values *values,
 				struct mw_out_opts *ret)
 {

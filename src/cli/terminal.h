@@ -12,5 +12,8 @@
 struct mw_err *mw_terminal_opts(const struct mw_opt_values *values,
 				struct mw_out_opts *ret) MW_MUST_USE;
 
+/* Lines of the window on standard output; 0: there is none. LINES overrides it. */
+unsigned mw_terminal_height(void);
+
 /* True for an error that only says the reader closed the pipe. */
 bool mw_err_is_closed_pipe(const struct mw_err *err);

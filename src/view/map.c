@@ -33,9 +33,9 @@ static void make_columns(struct mw_col cols[N_COLS], bool summary, bool swap, bo
 		{ "rss", "Rss", MW_TYPE_BYTES, 0, 9 },
 		{ "pss", "Pss", MW_TYPE_BYTES, MW_COL_NO_TEXT, 9 },
 		{ "private", "private", MW_TYPE_BYTES, 0, 9 },
-		{ "shared", "shared", MW_TYPE_BYTES, 0, 9 },
+		{ "shared", "shared", MW_TYPE_BYTES, watch ? MW_COL_NO_TEXT : 0, 9 },
 		{ "swap", "swap", MW_TYPE_BYTES, swap ? 0 : MW_COL_NO_TEXT, 9 },
-		{ "perms", "mode", MW_TYPE_TEXT, rows_only, 4 },
+		{ "perms", "mode", MW_TYPE_TEXT, watch ? MW_COL_NO_TEXT : rows_only, 4 },
 		{ "name", "name", MW_TYPE_TEXT, rows_only | MW_COL_TRUNC, 0 },
 		{ "confidence", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 8 },
 		{ "evidence", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
@@ -108,8 +108,8 @@ static void emit_hole(struct mw_out *out, uint64_t start, uint64_t end)
 static bool shows_holes(const struct mw_map_answer *answer, struct mw_out *out)
 {
 	const struct mw_map_opts *opts = answer->opts;
-	return mw_out_is_text(out) && opts->sort == MW_SORT_ADDRESS && !opts->summary &&
-	       !opts->class;
+	return mw_out_is_text(out) && !answer->fitted && opts->sort == MW_SORT_ADDRESS &&
+	       !opts->summary && !opts->class;
 }
 
 void mw_view_map_rows(struct mw_out *out, const struct mw_map_answer *answer)
@@ -242,8 +242,17 @@ void mw_view_map_limits(struct mw_out *out, const struct mw_map_answer *answer,
 	mw_view_stopped(out, &answer->stop);
 }
 
+static void left_out_note(struct mw_out *out, size_t n)
+{
+	mw_auto_buf text = { 0 };
+	if (n &&
+	    mw_buf_printf(&text, "%zu more rows, changed less, do not fit the window", n))
+		mw_out_note(out, 2, mw_buf_str(&text));
+}
+
 void mw_view_map_tail(struct mw_out *out, const struct mw_map_answer *answer)
 {
+	left_out_note(out, answer->left_out);
 	view_totals(out, answer->snap);
 	mw_view_drift(out, mw_snapshot_totals(answer->snap));
 	mw_view_map_limits(out, answer, NULL);

@@ -70,6 +70,8 @@ struct mw_map_answer {
 	struct mw_view_stop stop;
 	const struct mw_map_rows
 		*before; /* --watch: the last time's, by address; or NULL */
+	bool fitted;     /* --watch: what changed most is shown, to fill a window */
+	size_t left_out; /* rows that did not fit */
 };
 
 /* The whole answer: rows, totals, limits. */
@@ -83,6 +85,13 @@ struct mw_err *mw_view_pages(struct mw_out *out,
 /* The segment that holds `addr`, its neighbours, its page, section and symbol. */
 struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer,
 			  uint64_t addr) MW_MUST_USE;
+
+/*
+ * Orders rows by how much their Rss changed, then by Rss, and keeps the first `max`.
+ * Returns how many were dropped.
+ */
+size_t mw_map_rows_fit(struct mw_map_rows *rows, const struct mw_map_rows *before,
+		       bool summary, size_t max);
 
 enum { MW_MAP_PERMS_LEN = 5 };
 

@@ -280,3 +280,38 @@ const struct mw_map_row *mw_map_row_earlier(const struct mw_map_rows *before,
 			return &before->items[i];
 	return NULL;
 }
+
+struct fit {
+	const struct mw_map_rows *before;
+	bool summary;
+};
+
+static uint64_t change_of(const struct mw_map_row *row, const struct fit *fit)
+{
+	const struct mw_map_row *old = mw_map_row_earlier(fit->before, fit->summary, row);
+	uint64_t was = old ? old->counts->rss : 0, is = row->counts->rss;
+	return was < is ? is - was : was - is;
+}
+
+static int by_change(const void *a, const void *b, void *arg)
+{
+	const struct mw_map_row *x = a, *y = b;
+	uint64_t cx = change_of(x, arg), cy = change_of(y, arg);
+	if (cx != cy)
+		return cx < cy ? 1 : -1;
+	if (x->counts->rss != y->counts->rss)
+		return x->counts->rss < y->counts->rss ? 1 : -1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* With nothing to compare with yet, every row counts as changed by all it has. */
+size_t mw_map_rows_fit(struct mw_map_rows *rows, const struct mw_map_rows *before,
+		       bool summary, size_t max)
+{
+	struct fit fit = { before, summary };
+	if (rows->n)
+		qsort_r(rows->items, rows->n, sizeof(*rows->items), by_change, &fit);
+	size_t left_out = rows->n > max ? rows->n - max : 0;
+	rows->n -= left_out;
+	return left_out;
+}
