@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* "4", ".97", " GiB": integers only, so that the writers' inner loop stays cheap. */
-static void put_scaled(char *at, uint64_t n, unsigned digits, const char *name)
+static char *put_scaled(char *at, uint64_t n, unsigned digits, const char *name)
 {
 	static const unsigned scales[] = { 1, 10, 100 };
 	at = mw_put_dec(at, n / scales[digits]);
@@ -20,21 +20,22 @@ static void put_scaled(char *at, uint64_t n, unsigned digits, const char *name)
 	if (digits)
 		*at++ = (char)('0' + rest % 10);
 	*at++ = ' ';
-	memcpy(at, name, strlen(name) + 1);
+	size_t len = name[1] ? 3 : 1;
+	memcpy(at, name, len);
+	at[len] = '\0';
+	return at + len;
 }
 
 /*
  * Three significant digits from integers alone, so that no value is rounded twice
  * and 1023.9 KiB never prints as "1024 KiB".
  */
-static void bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
+static char *bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
 {
 	static const char names[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	unsigned unit = bytes ? (63 - (unsigned)__builtin_clzll(bytes)) / 10 : 0;
-	if (unit == 0) {
-		put_scaled(buf, bytes, 0, names[0]);
-		return;
-	}
+	if (unit == 0)
+		return put_scaled(buf, bytes, 0, names[0]);
 	unsigned shift = 10 * unit;
 	uint64_t whole = bytes >> shift;
 	unsigned digits = whole < 10 ? 2 : whole < 100 ? 1 : 0;
@@ -47,20 +48,24 @@ static void bytes_auto(uint64_t bytes, char buf[MW_UNITS_LEN])
 		rounded /= 10;
 	}
 	if (rounded >= 1024 && digits == 0 && unit < 6)
-		put_scaled(buf, 100, 2, names[unit + 1]);
-	else
-		put_scaled(buf, rounded, digits, names[unit]);
+		return put_scaled(buf, 100, 2, names[unit + 1]);
+	return put_scaled(buf, rounded, digits, names[unit]);
+}
+
+char *mw_units_put_bytes(char buf[MW_UNITS_LEN], uint64_t bytes, enum mw_unit unit)
+{
+	if (unit == MW_UNIT_AUTO)
+		return bytes_auto(bytes, buf);
+	unsigned shift = 10 * (unsigned)(unit - MW_UNIT_B);
+	uint64_t half = shift ? bytes >> (shift - 1) & 1 : 0;
+	char *end = mw_put_dec(buf, (bytes >> shift) + half);
+	*end = '\0';
+	return end;
 }
 
 char *mw_units_bytes(uint64_t bytes, enum mw_unit unit, char buf[MW_UNITS_LEN])
 {
-	if (unit == MW_UNIT_AUTO) {
-		bytes_auto(bytes, buf);
-		return buf;
-	}
-	unsigned shift = 10 * (unsigned)(unit - MW_UNIT_B);
-	uint64_t half = shift ? bytes >> (shift - 1) & 1 : 0;
-	*mw_put_dec(buf, (bytes >> shift) + half) = '\0';
+	mw_units_put_bytes(buf, bytes, unit);
 	return buf;
 }
 

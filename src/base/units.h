@@ -22,6 +22,9 @@ enum mw_unit {
 /* A size in bytes; with a fixed unit, the number alone. */
 char *mw_units_bytes(uint64_t bytes, enum mw_unit unit, char buf[MW_UNITS_LEN]);
 
+/* The same; returns where it ends (at its NUL). */
+char *mw_units_put_bytes(char buf[MW_UNITS_LEN], uint64_t bytes, enum mw_unit unit);
+
 /* A duration in nanoseconds: 310 µs, 0.31 s … always ASCII ("us"). */
 char *mw_units_duration(uint64_t ns, char buf[MW_UNITS_LEN]);
 

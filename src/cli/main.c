@@ -20,6 +20,7 @@
  *     files.[ch]          which file of /proc lies where
  *     live.[ch]           the running machine: text files, lists
  *     live_proc.c         open directories of processes, kept while in use
+ *     live_text.c         text files, whole or piece by piece
  *     live_pages.c        PAGEMAP_SCAN, pagemap, kpagecount, kpageflags
  *     live_memory.c       /proc/PID/mem, robust lists
  *     live_object.c       mapped files, deleted or not

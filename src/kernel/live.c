@@ -14,84 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	/* seq_file hands out 4 KiB a read whatever is asked; others give all. */
-	SLURP_FIRST = 4 << 10, /* most files are shorter */
-	SLURP_CHUNK = 64 << 10,
-	/* 65,530 mappings with the longest names make 270 MiB of maps. */
-	SLURP_MAX = 1 << 30,
-};
-
-/* One read into `out`. 0 at the end, -1 with errno. */
-static ssize_t slurp_some(int fd, struct mw_buf *out)
-{
-	size_t room = out->len < 4 * SLURP_FIRST ? SLURP_FIRST : SLURP_CHUNK;
-	ssize_t got;
-
-	if (!mw_buf_reserve(out, room)) {
-		errno = ENOMEM;
-		return -1;
-	}
-	do
-		got = read(fd, out->data + out->len, room);
-	while (got < 0 && errno == EINTR);
-	if (got > 0)
-		out->len += (size_t)got;
-	out->data[out->len] = '\0';
-	return got;
-}
-
-int mw_live_slurp(int fd, struct mw_buf *out)
-{
-	size_t before = out->len;
-	ssize_t got;
-	int errnum = 0;
-
-	while ((got = slurp_some(fd, out)) > 0) {
-		if (out->len - before > SLURP_MAX) {
-			errno = EFBIG;
-			got = -1;
-			break;
-		}
-	}
-	if (got < 0) {
-		errnum = errno;
-		out->len = before;
-		if (out->data)
-			out->data[before] = '\0';
-	}
-	return errnum;
-}
-
-/*
- * As mw_live_slurp(), but what `take` has used makes room for what comes next. Errors
- * of reading in *errnum, those of `take` returned.
- */
-static struct mw_err *stream(int fd, mw_text_sink *take, void *ctx, int *errnum)
-{
-	mw_auto_buf text = { 0 };
-	ssize_t got;
-
-	do {
-		size_t used = 0;
-
-		/* Whole chunks, as the kernel gives it in pieces of a page. */
-		size_t want = text.len + SLURP_CHUNK;
-		while ((got = slurp_some(fd, &text)) > 0 && text.len < want)
-			;
-		if (got < 0 || text.len > SLURP_MAX) {
-			*errnum = got < 0 ? errno : EFBIG;
-			return NULL;
-		}
-		struct mw_err *err = take(ctx, text.data, text.len, got == 0, &used);
-		if (err)
-			return err;
-		text.len -= used;
-		memmove(text.data, text.data + used, text.len);
-	} while (got > 0);
-	return NULL;
-}
-
 static int slurp_at(int dir, const char *name, struct mw_buf *out)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -168,7 +90,8 @@ static struct mw_err *live_stream_text(struct mw_source *src, pid_t pid,
 	if (fd < 0) {
 		errnum = errno;
 	} else {
-		err = stream(fd, take, ctx, &errnum);
+		/* maps is short beside the page walk that its reader may begin. */
+		err = mw_live_stream(fd, file == MW_FILE_SMAPS, take, ctx, &errnum);
 		close(fd);
 	}
 	if (errnum)

@@ -92,6 +92,14 @@ struct mw_err *mw_live_mm_gone(struct mw_live *live, struct mw_live_proc *proc,
 /* Appends everything a descriptor gives, in few calls; closes nothing. 0 or errno. */
 int mw_live_slurp(int fd, struct mw_buf *out);
 
+/*
+ * As mw_live_slurp(), but what `take` has used makes room for what comes next; with
+ * `ahead` a thread reads on meanwhile, if the file is long. Errors of reading in *errnum,
+ * those of `take` returned.
+ */
+struct mw_err *mw_live_stream(int fd, bool ahead, mw_text_sink *take, void *ctx,
+			      int *errnum) MW_MUST_USE;
+
 /* The operations that have a file of their own; see source.h for what they do. */
 struct mw_err *mw_live_scan(struct mw_source *src, pid_t pid, uint64_t start,
 			    uint64_t end, struct mw_page_ranges *out) MW_MUST_USE;

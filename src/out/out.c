@@ -43,6 +43,14 @@ void mw_out_put_long(struct mw_out *out, const char *bytes, size_t len)
 
 void mw_out_pad(struct mw_out *out, size_t n)
 {
+	enum { FEW = 32 };
+	/* Nearly always a few: a store or two, whatever their number. */
+	if (n <= FEW) {
+		char *at = mw_out_room(out, FEW);
+		memset(at, ' ', FEW);
+		mw_out_filled(out, at + n);
+		return;
+	}
 	while (n) {
 		size_t part = n < 256 ? n : 256;
 		char *at = mw_out_room(out, part);

@@ -11,8 +11,7 @@ static char *put(char *at, const char *str)
 
 static char *put_size(char *at, uint64_t bytes, enum mw_unit unit)
 {
-	mw_units_bytes(bytes, unit, at);
-	return at + strlen(at);
+	return mw_units_put_bytes(at, bytes, unit);
 }
 
 static char *put_delta(char *at, int64_t delta, enum mw_unit unit)
