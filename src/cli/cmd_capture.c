@@ -3,6 +3,7 @@
  * memwhy capture PID DIR: asks a live source everything the other commands may ask,
  * through a tee that keeps the answers, and writes them as a tree.
  */
+#include "base/buf.h"
 #include "base/vec.h"
 #include "cli/cmd.h"
 #include "explain/object.h"
@@ -69,6 +70,15 @@ static void read_symbols(const struct mw_snapshot *snap)
 	}
 }
 
+/* Settings of the machine, whichever of them an answer will ask for. */
+static void read_machine(struct mw_source *src)
+{
+	for (unsigned file = MW_FILE_LAST_PROC + 1; file < MW_FILE_COUNT; file++) {
+		mw_auto_buf text = { 0 };
+		mw_err_free(mw_source_read_text(src, 0, 0, file, &text));
+	}
+}
+
 /* What doctor asks, so that it answers on the recording as it does here. */
 static struct mw_err *read_access(struct mw_source *src, pid_t pid)
 {
@@ -119,6 +129,8 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 		read_symbols(snap);
 	if (!err)
 		err = read_access(cli->src, pid);
+	if (!err)
+		read_machine(cli->src);
 	if (!err)
 		err = mw_cli_release(cli, snap, &stopped);
 	if (!err)
