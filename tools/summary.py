@@ -20,6 +20,7 @@ import tempfile
 PLAN = re.compile(r"^1\.\.(\d+)", re.M)
 POINT = re.compile(r"^(not )?ok\b([^\n]*)", re.M)
 SKIP = re.compile(r"#\s*skip", re.I)
+LAST_LINES = 6
 GOOD = {"OK", "EXPECTEDFAIL"}
 
 
@@ -44,19 +45,17 @@ def count(test):
 
 
 def complaints(test):
-    """The failed points of a TAP test, each with the first of what it says about them:
+    """The failed points of a TAP test, each with the end of what it says about them:
     Meson shows neither."""
-    keep, said = [], 0
+    found = []
     for line in (test.get("stdout") or "").splitlines():
-        if line.startswith("not ok") and not SKIP.search(line):
-            keep.append("  " + line)
-            said = 12
-        elif line.startswith("ok"):
-            said = 0
-        elif said and line.startswith("#"):
-            keep.append("  " + line)
-            said -= 1
-    return keep
+        if re.match(r"(not )?ok\b", line):
+            failed = line.startswith("not") and not SKIP.search(line)
+            found.append([line] if failed else None)
+        elif found and found[-1] and line.startswith("#"):
+            found[-1].append(line)
+    return ["  " + line for block in found if block
+            for line in block[:1] + block[1:][-LAST_LINES:]]
 
 
 def read(build):
