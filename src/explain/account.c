@@ -309,6 +309,7 @@ enum { KERNEL_STACK = 16 * 1024, N_OUTSIDE = 5 };
 static struct mw_err *fill_outside(struct mw_explain *ex)
 {
 	const struct mw_process *p = mw_snapshot_process(ex->pub.snap);
+	const struct mw_counts *sum = &mw_snapshot_totals(ex->pub.snap)->sum;
 	struct mw_outside *out = mw_arena_calloc(&ex->arena, N_OUTSIDE, sizeof(*out));
 	uint64_t unmapped = 0;
 	if (!out)
@@ -320,6 +321,11 @@ static struct mw_err *fill_outside(struct mw_explain *ex)
 	out[0] = (struct mw_outside){ "page-tables", "page tables", p->vm_pte,
 				      "status VmPTE" };
 	out[1] = (struct mw_outside){ "swap", "swap", p->vm_swap, "status VmSwap" };
+	if (sum->have & MW_HAVE_SWAP && sum->swap != p->vm_swap) {
+		/* VmSwap leaves out what is shared. */
+		out[1].bytes = sum->swap;
+		out[1].how = "swapped pages of all mappings";
+	}
 	out[2] = (struct mw_outside){ "hugetlb", "hugetlb pages", p->hugetlb,
 				      "status HugetlbPages" };
 	out[3] = (struct mw_outside){ "kernel-stacks", "kernel stacks",
