@@ -14,8 +14,11 @@ mount -t devpts pts /dev/pts
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tracefs trace /sys/kernel/tracing
 mkswap -q /dev/vdc && swapon /dev/vdc
-# Nothing is to be swapped out by itself while it is looked at.
+# What is held still is to rest: the kernel swaps nothing out by itself, and does not
+# fill gaps to make huge pages.
 echo 0 >/proc/sys/vm/swappiness
+echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none
+echo 4000000000 >/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
 # The tests look at other users' processes, from processes of their own.
 chmod 755 /srv /srv/tests
 
@@ -24,6 +27,7 @@ uname -sr
 while read -r name; do
 	case $name in
 	vm) script=vm/test_vm.py ;;
+	record) script=vm/record.py ;;
 	*) script=live/test_$name.py ;;
 	esac
 	echo "== $name"

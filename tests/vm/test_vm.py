@@ -5,9 +5,9 @@
 import contextlib
 import os
 import pathlib
-import subprocess
 
 import live
+from swap import page_out
 
 MM = pathlib.Path("/sys/kernel/mm")
 # Half of everything is paged out, in stripes; the process says where it all lies.
@@ -52,7 +52,10 @@ def compare_both(pid):
         compare(pid, engine)
         why = live.why_json(pid, "--engine", engine)
         live.check_why(why)
-        live.check_equal(why["swap"], sum(m["Swap"] for m in live.smaps(pid)), "swap")
+        swap = sum(m["Swap"] for m in live.smaps(pid))
+        live.check_equal(why["swap"], swap, "swap")
+        outside = {row["cause"]: row["bytes"] for row in why["outside"]}
+        live.check_equal(outside.get("swap") or 0, swap, "swap beside the account")
 
 
 def python(script, *args, user=None):
@@ -119,30 +122,6 @@ def reads_without_swapping_in():
         live.why_json(target.pid)
         after = sum(m["Swap"] for m in live.smaps(target.pid))
         live.check_equal(after, before, "bytes in swap after looking")
-
-
-PAGE_OUT = """
-import ctypes, os, sys
-pid, step, *ranges = map(int, sys.argv[1:])
-libc = ctypes.CDLL(None, use_errno=True)
-class Vec(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_size_t), ("len", ctypes.c_size_t)]
-fd = os.pidfd_open(pid)
-for start, end in zip(ranges[::2], ranges[1::2]):
-    for page in range(start, end, step * 4096):
-        vec = Vec(page, 4096 if step > 1 else end - start)
-        libc.syscall(440, fd, ctypes.byref(vec), 1, 21, 0)  # process_madvise, PAGEOUT
-        if step == 1:
-            break
-"""
-
-
-def page_out(pid, step=1):
-    """Pages out every step-th page of what another process may write."""
-    ranges = [str(number) for m in live.smaps(pid) if m["perms"].startswith("rw")
-              and m["Rss"] for number in (m["start"], m["end"])]
-    subprocess.run(["/usr/bin/python3", "-c", PAGE_OUT, str(pid), str(step), *ranges],
-                   check=True)
 
 
 @live.case

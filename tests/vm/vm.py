@@ -3,6 +3,7 @@
 """Runs the live tests on Debian 12's own kernel (6.1) with swap, in a virtual machine.
 
 usage: vm.py [--build DIR] [--place DIR] [--accel tcg|kvm] [TEST...]
+       vm.py [...] record     records the trees linux-6.1-* anew
 
 That kernel has no PAGEMAP_SCAN, no PROCMAP_QUERY and no guard pages, and it has
 soft-dirty bits: the other half of what memwhy may meet. Needs these packages:
@@ -211,6 +212,10 @@ def main():
     shutil.rmtree(place / "results", ignore_errors=True)
     run("debugfs", "-R", f"rdump /results {place}", place / "scratch.ext4",
         stderr=subprocess.DEVNULL)
+    for tree in sorted(place.glob("results/linux-*")):
+        shutil.rmtree(ROOT / "tests/trees" / tree.name, ignore_errors=True)
+        shutil.copytree(tree, ROOT / "tests/trees" / tree.name)
+        print(f"# recorded {tree.name}")
     sys.exit(0 if summary(place / "results") else 1)
 
 
