@@ -40,6 +40,17 @@ static uint64_t timeval_ns(struct timeval tv)
 	return (uint64_t)tv.tv_sec * 1000000000 + (uint64_t)tv.tv_usec * 1000;
 }
 
+// At real-time priority everybody else waits: the kernel gives them their twentieth by
+// force, in the middle of a run, unless they get it before.
+static void rest(uint64_t wall)
+{
+	uint64_t ns = wall / 8 > 1000000 ? wall / 8 : 1000000;
+	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000),
+			       .tv_nsec = (long)(ns % 1000000000) };
+
+	nanosleep(&ts, NULL);
+}
+
 // 1: a finding, 3: limited by permission. Anything else did not do the work.
 static void check_status(const char *name, int status)
 {
@@ -67,6 +78,7 @@ static struct cost run(char **argv, const posix_spawn_file_actions_t *actions)
 	cost.wall = now_ns() - start;
 	cost.cpu = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
 	check_status(argv[0], status);
+	rest(cost.wall);
 	return cost;
 }
 
