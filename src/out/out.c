@@ -61,8 +61,7 @@ void mw_out_pad(struct mw_out *out, size_t n)
 }
 
 /*
- * Widths and libsmartcols go by the locale; where it is not UTF-8, libsmartcols 2.38
- * never returns from a cell like "ab…c". So UTF-8 needs both: the caller and the locale.
+ * Widths go by the locale (wcwidth), so UTF-8 needs both: the caller and the locale.
  */
 static bool locale_is_utf8(void)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/record/tree_files.h"
 
+#include "base/buf.h"
 #include "base/vec.h"
 
 #include <dirent.h>
@@ -49,13 +50,14 @@ static void auto_close(int *fd)
 static struct mw_err *file_error(int errnum, const char *dir, const char *path,
 				 const char *doing)
 {
-	char whole[PATH_MAX];
-	snprintf(whole, sizeof(whole), "%s%s%s", dir, *path ? "/" : "", path);
-	struct mw_err *sys = mw_err_sys(errnum, whole);
+	mw_auto_buf whole = { 0 };
+	if (!mw_buf_printf(&whole, "%s%s%s", dir, *path ? "/" : "", path))
+		return mw_err_nomem();
+	struct mw_err *sys = mw_err_sys(errnum, mw_buf_str(&whole));
 	enum mw_errc code = sys->code;
 	mw_err_free(sys);
-	return mw_err_new(code, errnum, whole, "cannot %s %s: %s", doing, whole,
-			  strerror(errnum));
+	return mw_err_new(code, errnum, mw_buf_str(&whole), "cannot %s %s: %s", doing,
+			  mw_buf_str(&whole), strerror(errnum));
 }
 
 static struct mw_err *note_made(struct saver *s, const char *path, bool is_dir)
