@@ -4,7 +4,7 @@
  * is streamed with widths fixed beforehand: nothing is kept, and a row of ten cells costs
  * about a quarter of a microsecond.
  *
- * Not by libsmartcols: it takes 6 us a row, and loading it a fifth of /bin/true's time.
+ * Not by libsmartcols: it takes 6 us a row, and loading it a sixth of /bin/true's time.
  */
 #include "out/text.h"
 

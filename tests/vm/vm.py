@@ -24,7 +24,7 @@ TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap",
          "genext2fs": "genext2fs", "depmod": "kmod", "busybox": "busybox-static",
          "mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "dpkg-deb": "dpkg"}
 # What the guest's programs need, on top of Debian's essential packages.
-PACKAGES = "mount,python3,perl,procps,libsmartcols1,libjansson4"
+PACKAGES = "mount,python3,perl,procps"
 MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 TESTS = ("vm", "exact", "zoo", "traps", "stop", "perm")
 MEMORY_MIB = 1024
