@@ -240,8 +240,8 @@ default, and slower.
 What bounds it: who asks for the state of each page waits for the kernel to print the
 mappings and to look at each page, and the rows called floor do only that. `pmap -x` waits
 for one pass over the same pages, so where there are few mappings little can be gained
-without a second thread. A small process costs memwhy some 250 system calls, and two
-libraries more than `/bin/true` has.
+without a second thread. A small process costs memwhy some 250 system calls; it is linked
+statically and has no dynamic loader to wait for, as `/bin/true` has.
 
 {speed}
 
