@@ -106,6 +106,10 @@ def rows_of_many_mappings(options):
         yield speed_row(options, f"{what} smaps` / reading smaps",
                         [*all_of, "--engine", "smaps"], [floor, f"/proc/{pid}/smaps"],
                         1.15, slower=True)
+        yield speed_row(options, "60,000 mappings: `map --summary --engine smaps`, without"
+                        " printing each / reading smaps",
+                        [str(options.memwhy), "map", pid, "--summary", "--engine", "smaps"],
+                        [floor, f"/proc/{pid}/smaps"], 1.15, slower=True)
 
 
 def rows_of_many_pages(options):
