@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* From pieces to runs: map counts of shared frames, and joining equal neighbours. */
+#include "model/access.h"
 #include "model/walk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,8 +198,9 @@ static bool any_hidden(const struct mw_piece_vec *pieces)
 
 static struct mw_err *note_hidden(struct mw_snapshot *snap, const char *why)
 {
-	char remedy[64];
-	snprintf(remedy, sizeof(remedy), "sudo memwhy %d", snap->process.pid);
+	const char *remedy = mw_advice_access(snap->src, &snap->arena, snap->process.pid);
+	if (!remedy)
+		return mw_err_nomem();
 	return mw_gap_add(snap, "proportional share of each region by page frames", why,
 			  remedy);
 }
