@@ -81,17 +81,3 @@ char *mw_units_duration(uint64_t ns, char buf[MW_UNITS_LEN])
 		snprintf(buf, MW_UNITS_LEN, "%.2f s", (double)ns / 1e9);
 	return buf;
 }
-
-char *mw_units_count(uint64_t n, char buf[MW_UNITS_LEN])
-{
-	char digits[MW_UNITS_LEN];
-	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-	size_t out = 0;
-	for (int i = 0; i < len; i++) {
-		if (i && (len - i) % 3 == 0)
-			buf[out++] = ',';
-		buf[out++] = digits[i];
-	}
-	buf[out] = '\0';
-	return buf;
-}

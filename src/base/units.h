@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quantities as words: bytes in IEC units, durations, per cent. Every function
+ * Quantities as words: bytes in IEC units, durations. Every function
  * writes into the caller's buffer and returns it.
  */
 #pragma once
@@ -27,6 +27,3 @@ char *mw_units_put_bytes(char buf[MW_UNITS_LEN], uint64_t bytes, enum mw_unit un
 
 /* A duration in nanoseconds: 310 µs, 0.31 s … always ASCII ("us"). */
 char *mw_units_duration(uint64_t ns, char buf[MW_UNITS_LEN]);
-
-/* A count with thousands separated by commas. */
-char *mw_units_count(uint64_t n, char buf[MW_UNITS_LEN]);

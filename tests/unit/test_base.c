@@ -283,11 +283,6 @@ static void test_other_units(void **state)
 	assert_string_equal(mw_units_bytes(UINT64_MAX, MW_UNIT_B, buf),
 			    "18446744073709551615");
 	assert_string_equal(mw_units_bytes(UINT64_C(3) << 29, MW_UNIT_G, buf), "2");
-	assert_string_equal(mw_units_count(0, buf), "0");
-	assert_string_equal(mw_units_count(999, buf), "999");
-	assert_string_equal(mw_units_count(41200, buf), "41,200");
-	assert_string_equal(mw_units_count(UINT64_MAX, buf),
-			    "18,446,744,073,709,551,615");
 	assert_string_equal(mw_units_duration(999, buf), "999 ns");
 	assert_string_equal(mw_units_duration(310000, buf), "310 us");
 	assert_string_equal(mw_units_duration(1500, buf), "1.5 us");
