@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "cli/cmd.h"
-#include "explain/object.h"
+#include "symbols/object.h"
 #include "model/access.h"
 #include "view/capture.h"
 

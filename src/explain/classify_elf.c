@@ -7,7 +7,7 @@
  */
 #include "base/buf.h"
 #include "explain/elf_parts.h"
-#include "explain/object.h"
+#include "symbols/object.h"
 #include "procfs/auxv.h"
 
 #include <elf.h>

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/vec.h"
-#include "explain/object.h"
+#include "symbols/object.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "explain/claims.h"
-#include "explain/object.h"
+#include "symbols/object.h"
 #include "symbols/elf.h"
 
 /* Private memory without a file: unnamed, or named by the program ("[anon:x]"). */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "explain/object.h"
+#include "symbols/object.h"
 
 #include "symbols/elf.h"
 
