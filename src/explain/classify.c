@@ -6,7 +6,7 @@
  */
 #include "base/vec.h"
 #include "explain/claims.h"
-#include "procfs/pagebits.h"
+#include "model/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,6 +43,7 @@ struct mw_classify {
 	struct mw_layout *layout;
 	struct mw_seen seen;
 	struct items items;
+	struct mw_memory memory;
 	uint64_t page_size;
 	bool split; /* regions may be split: the snapshot knows their pages */
 };
@@ -108,66 +109,13 @@ struct mw_err *mw_classify_gap(struct mw_classify *cx, const char *what, const c
 	return NULL;
 }
 
-/* The run that holds a page of the region, or NULL. */
-static const struct mw_page_run *find_run(const struct mw_classify *cx,
-					  const struct mw_region *region, uint64_t addr)
-{
-	size_t n, lo = 0, hi = region->n_runs;
-	const struct mw_page_run *runs = mw_snapshot_runs(cx->snap, &n);
-	if (!hi || region->first_run > n || hi > n - region->first_run)
-		return NULL;
-	runs += region->first_run;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (runs[mid].start + runs[mid].n_pages * cx->page_size <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < region->n_runs && runs[lo].start <= addr ? &runs[lo] : NULL;
-}
-
-/*
- * Reading an absent page would make the kernel fault it in, and that would change the
- * process. The smaps engine leaves no runs: there the page map is asked for one word.
- */
-static bool may_read(const struct mw_classify *cx, const struct mw_region *region,
-		     uint64_t addr)
-{
-	if (cx->split && !region->whole) {
-		const struct mw_page_run *run = find_run(cx, region, addr);
-		unsigned no = MW_PAGE_ZERO | MW_PAGE_GUARD | MW_PAGE_NOT_RSS;
-		return run && (run->state & MW_PAGE_PRESENT) && !(run->state & no);
-	}
-	uint64_t word;
-	mw_auto_err err = mw_source_read_pagemap(mw_snapshot_source(cx->snap),
-						 mw_snapshot_process(cx->snap)->pid, addr,
-						 1, &word);
-	return !err && (word & MW_PM_PRESENT);
-}
-
 /*
  * Exactly the bytes asked for and no page around them: what is read here is kept in
  * recordings, and a block header's page is full of the program's own data.
  */
 bool mw_peek(struct mw_classify *cx, uint64_t addr, void *bytes, size_t len)
 {
-	uint64_t end;
-	const struct mw_region *region = NULL;
-	if (!len || __builtin_add_overflow(addr, len, &end))
-		return false;
-	for (uint64_t page = addr & ~(cx->page_size - 1); page < end;
-	     page += cx->page_size) {
-		if (!region || page >= region->end)
-			region = mw_snapshot_find(cx->snap, page);
-		if (!region || !may_read(cx, region, page))
-			return false;
-	}
-	size_t got = 0;
-	mw_auto_err err = mw_source_read_memory(mw_snapshot_source(cx->snap),
-						mw_snapshot_process(cx->snap)->pid, addr,
-						bytes, len, MW_READ_STRUCT, &got);
-	return !err && got == len;
+	return mw_memory_read(&cx->memory, addr, bytes, len);
 }
 
 static int by_start(const void *a, const void *b)
@@ -435,7 +383,9 @@ struct mw_err *mw_classify(const struct mw_snapshot *snap, struct mw_layout **re
 		return mw_err_nomem();
 	if (!cx.page_size || (cx.page_size & (cx.page_size - 1)))
 		cx.page_size = 4096;
-	struct mw_err *err = n_regions ? classify(&cx) : NULL;
+	struct mw_err *err = mw_memory_init(&cx.memory, snap, MW_READ_STRUCT, 0);
+	if (!err && n_regions)
+		err = classify(&cx);
 	if (!err && n_regions)
 		err = note_refusals(&cx);
 	mw_vec_deinit(&cx.items);

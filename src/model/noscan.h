@@ -7,13 +7,15 @@
  */
 #pragma once
 
-#include "model/walk.h"
+#include "model/impl.h"
 
 /* Reads smaps and keeps each region's counters for the steps below. */
 struct mw_err *mw_noscan_prepare(struct mw_snapshot *snap) MW_MUST_USE;
 
 /* True when the region's page map is worth reading. */
 bool mw_noscan_wants(const struct mw_snapshot *snap, size_t region);
+
+struct mw_piece_vec;
 
 /* Marks zero pages, where smaps and frame numbers leave one answer. */
 void mw_noscan_mark_zero(struct mw_snapshot *snap, struct mw_piece_vec *pieces);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* One chunk of the page walk: its words of pagemap, and the pieces they make. */
-#include "model/walk.h"
+#include "model/pages/walk.h"
 #include "procfs/pagebits.h"
 
 #include <stdlib.h>

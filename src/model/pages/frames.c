@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* From pieces to runs: map counts of shared frames, and joining equal neighbours. */
 #include "model/access.h"
-#include "model/walk.h"
+#include "model/pages/walk.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,6 +9,7 @@
  * address space is read at once, and a scan comes first only where most of it is
  * reserved but empty (Chromium: 1.4 TiB reserved, 118 MiB resident).
  */
+#include "model/pages/walk.h"
 #include "model/noscan.h"
 
 #include <pthread.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model/noscan.h"
 
+#include "model/pages/walk.h"
+
 #include <stdio.h>
 
 /* A region larger than this (64 GiB of words take half a second) is left to smaps. */

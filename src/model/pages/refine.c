@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "model/noscan.h"
+#include "model/pages/walk.h"
 #include "procfs/pagebits.h"
 
 #include <stdio.h>
