@@ -30,8 +30,9 @@ SIDEWAYS = {("heap", "symbols")}
 
 # Which folder a public header speaks for: whoever may include that, may include it.
 PUBLIC = {"err.h": "base", "perms.h": "base", "wire.h": "base", "source.h": "kernel",
-          "features.h": "kernel",
+          "features.h": "kernel", "hold.h": "kernel",
           "counts.h": "model", "snapshot.h": "model", "heap.h": "heap",
+          "leaks.h": "heap",
           "event.h": "trace", "explain.h": "explain"}
 
 PRINTERS = {"out", "cli", "tui"}

@@ -121,6 +121,7 @@ struct mw_facts {
 	uint64_t clock_ticks; /* per second, of the times in stat */
 	uint64_t booted_ns;   /* wall clock when the machine booted; 0: unknown */
 	bool live;            /* the answers may change between two calls */
+	bool core;            /* a core file: what was dumped, no word on residency */
 	bool parallel;        /* read_pagemap may be called from several threads */
 	const char *release;  /* the kernel's, "" when unknown; owned by the source */
 	const char *root;     /* a recording's directory, as it was given; else NULL */
@@ -131,6 +132,15 @@ struct mw_err *mw_source_open_live(struct mw_source **ret) MW_MUST_USE;
 
 /* Opens a tree written by `memwhy capture`; the format is in docs/trees.md. */
 struct mw_err *mw_source_open_tree(const char *dir, struct mw_source **ret) MW_MUST_USE;
+
+/*
+ * Opens a core file, the kernel's or gcore's. `exe` is the program it is of (NULL: where
+ * the core says it was); objects are read where the core names them, and only when
+ * their build id is the one in the core. "Present" is what was dumped. FORMAT when it is
+ * no core; what a truncated one lacks is absent.
+ */
+struct mw_err *mw_source_open_core(const char *path, const char *exe,
+				   struct mw_source **ret) MW_MUST_USE;
 
 /* What a recording keeps beyond facts and structures. */
 struct mw_tee_opts {
@@ -227,6 +237,15 @@ struct mw_err *mw_source_read_memory(struct mw_source *src, pid_t pid, uint64_t 
 				     void *bytes, size_t len, enum mw_purpose purpose,
 				     size_t *got) MW_MUST_USE;
 
+/*
+ * The same, of pages that the caller knows to be of this process alone
+ * (MW_PAGE_EXCLUSIVE) while it stands still: there process_vm_readv() is faster and does
+ * no harm.
+ */
+struct mw_err *mw_source_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+				      void *bytes, size_t len, enum mw_purpose purpose,
+				      size_t *got) MW_MUST_USE;
+
 /* Counts the bytes that are zero in the page at `addr`, which must be present. */
 struct mw_err *mw_source_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
 				    uint64_t *ret) MW_MUST_USE;
@@ -243,19 +262,6 @@ struct mw_err *mw_source_read_object(struct mw_source *src, pid_t pid,
 /* Whether the kernel (or memwhy's own credentials) has a feature. */
 struct mw_err *mw_source_probe(struct mw_source *src, enum mw_feature feature,
 			       bool *ret) MW_MUST_USE;
-
-/*
- * Stops every thread of `pid` until mw_source_resume(), or for max_ms at most,
- * whatever happens to memwhy: the stop is a ptrace seizure held by a child process,
- * which ends it on its own time-out, and the kernel ends it when that child dies. A
- * recording does not move: there it does nothing.
- */
-struct mw_err *mw_source_stop(struct mw_source *src, pid_t pid,
-			      unsigned max_ms) MW_MUST_USE;
-
-/* Ends the stop. *held_ns: how long it lasted; *cut: it ended by its own time-out. */
-struct mw_err *mw_source_resume(struct mw_source *src, uint64_t *held_ns,
-				bool *cut) MW_MUST_USE;
 
 static inline void mw_source_auto_close(struct mw_source **src)
 {

@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "cli/cmd.h"
 #include "model/find.h"
+#include <memwhy/hold.h>
 #include <memwhy/snapshot.h>
 
 #include <inttypes.h>

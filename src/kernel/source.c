@@ -184,6 +184,19 @@ struct mw_err *mw_source_read_memory(struct mw_source *src, pid_t pid, uint64_t 
 		src->ops->read_memory(src, pid, addr, bytes, len, purpose, got));
 }
 
+struct mw_err *mw_source_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+				      void *bytes, size_t len, enum mw_purpose purpose,
+				      size_t *got)
+{
+	if (pid <= 0)
+		return bad_pid(pid);
+	if (!src->ops->read_private)
+		return mw_source_read_memory(src, pid, addr, bytes, len, purpose, got);
+	return mw_source_note(
+		src, MW_OPTIONAL_MEMORY,
+		src->ops->read_private(src, pid, addr, bytes, len, purpose, got));
+}
+
 struct mw_err *mw_source_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
 				    uint64_t *ret)
 {
@@ -244,6 +257,35 @@ struct mw_err *mw_source_resume(struct mw_source *src, uint64_t *held_ns, bool *
 	if (!src->ops->resume)
 		return unsupported(src, "stop");
 	return src->ops->resume(src, held_ns, cut);
+}
+
+struct mw_err *mw_source_list_registers(struct mw_source *src, pid_t pid,
+					struct mw_registers_list *out)
+{
+	if (pid <= 0)
+		return bad_pid(pid);
+	if (!src->ops->list_registers)
+		return unsupported(src, "registers");
+	return src->ops->list_registers(src, pid, out);
+}
+
+struct mw_err *mw_source_list_kept(struct mw_source *src, pid_t pid, struct mw_words *out)
+{
+	if (pid <= 0)
+		return bad_pid(pid);
+	if (!src->ops->list_kept)
+		return unsupported(src, "words the kernel keeps");
+	return src->ops->list_kept(src, pid, out);
+}
+
+struct mw_err *mw_source_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+			      pid_t *child)
+{
+	if (pid <= 0)
+		return bad_pid(pid);
+	if (!src->ops->fork)
+		return unsupported(src, "injected fork");
+	return src->ops->fork(src, pid, max_ms, child);
 }
 
 struct mw_err *mw_source_save(struct mw_source *tee, const char *dir)

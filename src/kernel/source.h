@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <memwhy/source.h>
+#include <memwhy/hold.h>
 
 /* The callback of mw_source_stream_text(). */
 typedef struct mw_err *mw_text_sink(void *ctx, const char *text, size_t len, bool last,
@@ -31,6 +31,10 @@ struct mw_source_ops {
 	struct mw_err *(*read_memory)(struct mw_source *src, pid_t pid, uint64_t addr,
 				      void *bytes, size_t len, enum mw_purpose purpose,
 				      size_t *got);
+	/* Left NULL: read_memory. */
+	struct mw_err *(*read_private)(struct mw_source *src, pid_t pid, uint64_t addr,
+				       void *bytes, size_t len, enum mw_purpose purpose,
+				       size_t *got);
 	struct mw_err *(*zero_bytes)(struct mw_source *src, pid_t pid, uint64_t addr,
 				     uint64_t *ret);
 	struct mw_err *(*robust_list)(struct mw_source *src, pid_t pid, pid_t tid,
@@ -42,6 +46,12 @@ struct mw_source_ops {
 				bool *ret);
 	struct mw_err *(*stop)(struct mw_source *src, pid_t pid, unsigned max_ms);
 	struct mw_err *(*resume)(struct mw_source *src, uint64_t *held_ns, bool *cut);
+	struct mw_err *(*list_registers)(struct mw_source *src, pid_t pid,
+					 struct mw_registers_list *out);
+	struct mw_err *(*list_kept)(struct mw_source *src, pid_t pid,
+				    struct mw_words *out);
+	struct mw_err *(*fork)(struct mw_source *src, pid_t pid, unsigned max_ms,
+			       pid_t *child);
 	struct mw_err *(*save)(struct mw_source *src, const char *dir);
 };
 

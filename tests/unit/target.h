@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <memwhy/source.h>
+#include <memwhy/hold.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
