@@ -35,19 +35,27 @@
  *     tree_files.h tree_dir.c tree_read.c tree_write.c    its files
  *     tree_place.[ch]     which file holds which answer
  *   src/model/            what was seen
- *     snapshot.c impl.h   takes a snapshot: who, mappings, pages, threads
+ *     snapshot.c impl.h noscan.h    takes a snapshot: who, mappings, pages, threads
  *     find.[ch]           a process by name; the largest
  *     process.c           who it is: pid, start time, names, totals
  *     regions.c           the list of mappings
- *     walk.[ch] words.c   the page engine: which ranges to read, and reading them
- *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
- *     noscan.[ch]         the page engine on kernels before 6.7
  *     smaps.c             the smaps engine
  *     count.c gaps.c      counting bytes from page runs; what could not be seen
  *     threads.[ch]        threads and their stacks, from robust lists
+ *     memory.[ch]         the target's memory, and only what is present of it
  *     access.[ch]         what this user may read, and the commands that help
+ *   src/model/pages/      the page engine
+ *     walk.[ch] words.c   which ranges to read, and reading them
+ *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
+ *     noscan.c            the same on kernels before 6.7
  *   src/symbols/          ELF through a read callback
  *     elf.[ch] elf_impl.h elf_sections.c elf_symbols.c
+ *     object.[ch]         reading a mapped object; the section and symbol of an address
+ *   src/heap/             allocators, walked from outside
+ *     heap.[ch]           runs all walkers over a snapshot and joins their reports
+ *     sizes.c             size classes, names
+ *   src/heap/glibc/       malloc of glibc
+ *     glibc.h
  *   src/explain/          what it means
  *     explain.c impl.h    classes, account and findings together; the sentence
  *     classify.c claims.h claims of classifiers laid over the regions
@@ -59,7 +67,6 @@
  *     account.c           every resident byte to one cause
  *     rules.c rules_segments.c rules_totals.c    findings
  *     tell.c              what they are said with: gaps, quantities in words
- *     object.[ch]         reading a mapped object; the section and symbol of an address
  *   src/explain/runtime/  heaps of runtimes and of other allocators
  *     runtime.h memory.c object.c stack_cache.c    what their classifiers share
  *     jvm.c v8.c go.c python.c

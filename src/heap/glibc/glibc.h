@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * glibc's malloc (x86-64, 2.17 to 2.44), seen from outside. The parts, in the order a
+ * walk uses them:
+ *
+ *   layout.c    where fields lie, by version
+ *   find.c      main_arena and mp_ of every libc in the process: from the file's
+ *               relocations, else by what bins look like (scan.c)
+ *   arenas.c    malloc_state of all arenas, their contiguous pieces
+ *   cached.c    what looks in use and is not: tcache and fastbin entries
+ *   chunks.c    the linear walk over a piece, chunk by chunk; the hot loop
+ *   pages.c     resident bytes by use, what trimming would give back, who pins what
+ *   mmapped.c   blocks with a mapping of their own
+ *   check.c     identities that must hold
+ *   glibc.c     the walker: all of it in order, and the report
+ *
+ * Sources: glibc malloc/malloc.c, malloc/arena.c, malloc/malloc-internal.h of the
+ * versions named in layout.c.
+ */
+#pragma once
+
+#include "heap/heap.h"
+
+enum {
+	MW_GLIBC_BINS = 254, /* words of malloc_state.bins */
+	MW_GLIBC_FASTBINS = 10,
+	MW_CHUNK_HEADER = 16, /* prev_size, size */
+	MW_CHUNK_MIN = 32,
+	MW_CHUNK_FLAGS = 7,
+	MW_PREV_INUSE = 1,
+	MW_IS_MMAPPED = 2,
+	MW_NON_MAIN_ARENA = 4,
+};
+
+/* Offsets of struct malloc_state; UINT16_MAX: there is no such field. */
+struct mw_state_layout {
+	uint16_t fastbins, top, bins, next, next_free, attached, system_mem, size;
+};
+
+/* Offsets of struct malloc_par. */
+struct mw_par_layout {
+	uint16_t trim, top_pad, mmap_threshold, arena_max, thp_pagesize, hp_pagesize,
+		n_mmaps, n_mmaps_max, no_dyn, mmapped_mem, sbrk_base, tcache_bins,
+		tcache_max_bytes, tcache_count, size;
+};
+
+/* What else changed between versions. */
+struct mw_tcache_layout {
+	uint16_t chunk_len[2]; /* sizes of the chunk that holds the structure; 0: none */
+	uint16_t n_bins;
+	uint16_t count_len; /* bytes of one counter: 1 or 2 */
+	bool counts_free;   /* counters say how many slots are left (2.42) */
+	uint16_t entries;   /* offset of the list heads in the structure */
+};
+
+struct mw_glibc_layout {
+	const char *versions; /* "2.27-2.31": which this is the layout of */
+	struct mw_state_layout state;
+	struct mw_par_layout par;
+	struct mw_tcache_layout tcache;
+	bool safe_linking;   /* 2.32: fastbin and tcache links are protected */
+	bool mmapped_header; /* 2.43: a mapped chunk's size leaves its header out */
+	uint16_t heap_info_len;
+};
+
+/* One libc. */
+struct mw_glibc {
+	const struct mw_glibc_layout *layout;
+	uint64_t main_arena;
+	uint64_t mp;         /* 0: not found */
+	const char *version; /* from its banner: "2.36"; "" not known */
+	const char *object;
+	bool searched; /* found by what it looks like, not by relocations */
+	struct mw_malloc_params params;
+	uint64_t sbrk_base;
+	uint64_t heap_max; /* a thread heap's size and alignment */
+	/* Of thread-local variables, from the thread pointer; 0: not known. */
+	int32_t tcache_offset, thread_arena_offset;
+};
+
+struct mw_glibc_vec {
+	MW_VEC(struct mw_glibc);
+};
+
+/* Appends every glibc malloc of the process, used or not. NOMEM, GONE. */
+struct mw_err *mw_glibc_find(struct mw_heap_walk *walk,
+			     struct mw_glibc_vec *ret) MW_MUST_USE;
+
+/* A contiguous piece of an arena: chunks from `first` to `end`. */
+struct mw_glibc_piece {
+	uint64_t start, end; /* with heap_info, malloc_state in front */
+	uint64_t first;      /* the first chunk */
+	bool last;           /* ends with the arena's top */
+};
+
+struct mw_glibc_arena {
+	uint64_t address;
+	bool main, locked, noncontiguous;
+	unsigned attached;
+	uint64_t top, system_mem;
+	uint64_t fastbins[MW_GLIBC_FASTBINS];
+	uint64_t bins[MW_GLIBC_BINS];
+	struct mw_glibc_piece *pieces;
+	size_t n_pieces;
+	bool broken; /* its pieces could not all be found */
+};
+
+/*
+ * Reads malloc_state of main_arena and of all it links to, and finds their pieces.
+ * *ret is in the walk's arena. What does not verify becomes a gap. NOMEM, GONE.
+ */
+struct mw_err *mw_glibc_arenas(struct mw_heap_walk *walk, const struct mw_glibc *libc,
+			       struct mw_glibc_arena **ret, size_t *n) MW_MUST_USE;
+
+/* A chunk that looks in use and is not. */
+enum mw_cached_kind { MW_CACHED_TCACHE, MW_CACHED_FAST, MW_CACHED_STRUCT };
+struct mw_cached {
+	uint64_t chunk; /* address of its header */
+	uint64_t kind;
+};
+struct mw_cached_vec {
+	MW_VEC(struct mw_cached);
+};
+
+/*
+ * Appends the cached chunks of all threads and arenas, sorted by address, and the chunks
+ * that hold tcache structures. `threads` says who owns which. NOMEM, GONE.
+ */
+struct mw_err *mw_glibc_cached(struct mw_heap_walk *walk, struct mw_glibc *libc,
+			       const struct mw_glibc_arena *arenas, size_t n_arenas,
+			       struct mw_cached_vec *ret, struct mw_heap_thread **threads,
+			       size_t *n_threads) MW_MUST_USE;
