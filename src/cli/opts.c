@@ -30,6 +30,8 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 			     "the largest process that may be read" },
 	[MW_OPT_SMAPS] = { "smaps", 0, NULL, false,
 			   "read smaps too: LazyFree, Locked, KSM of large processes" },
+	[MW_OPT_CORE] = { "core", 0, "FILE", false, "a core file, not this machine" },
+	[MW_OPT_EXE] = { "exe", 0, "FILE", false, "the program --core is of" },
 	[MW_OPT_ALL] = { "all", 'a', NULL, false, "every segment, not folded by object" },
 	[MW_OPT_SUMMARY] = { "summary", 0, NULL, false, "one row a class" },
 	[MW_OPT_AT] = { "at", 0, "ADDR", false,

@@ -32,6 +32,8 @@ enum mw_opt_id {
 	MW_OPT_MAX_STOP,
 	MW_OPT_LARGEST,
 	MW_OPT_SMAPS,
+	MW_OPT_CORE,
+	MW_OPT_EXE,
 	/* map */
 	MW_OPT_ALL,
 	MW_OPT_SUMMARY,

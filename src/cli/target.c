@@ -93,12 +93,16 @@ struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
 	if (operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
 		return mw_err_new(MW_ERR_USAGE, 0, operand,
 				  "--largest and a process exclude each other");
+	if (operand && mw_opt_set(&cli->opts, MW_OPT_CORE))
+		return mw_err_new(MW_ERR_USAGE, 0, operand,
+				  "--core and a process exclude each other");
 	if (operand && !operand[0])
 		return mw_err_new(MW_ERR_USAGE, 0, operand,
 				  "no process has an empty name");
 	if (!operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
 		return mw_find_largest(cli->src, getpid(), ret);
-	if (!operand && mw_opt_set(&cli->opts, MW_OPT_ROOT))
+	if (!operand && (mw_opt_set(&cli->opts, MW_OPT_ROOT) ||
+			 mw_opt_set(&cli->opts, MW_OPT_CORE)))
 		return recorded(cli, ret);
 	if (!operand)
 		return mw_err_new(MW_ERR_USAGE, 0, "",
