@@ -49,14 +49,18 @@ extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_capture, mw_cmd_doctor
 /* The process the operands and --largest name. AMBIGUOUS lists all that fit. */
 struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret) MW_MUST_USE;
 
+struct mw_gap;
 struct mw_snapshot;
 struct mw_snapshot_opts;
 
 /* How a snapshot was held still. */
 struct mw_stopped {
 	bool asked;
-	uint64_t held_ns;
-	bool cut; /* the time-out ended it early: the answer may have drifted */
+	uint64_t held_ns; /* all stops together */
+	bool cut;         /* the time-out ended it early: the answer may have drifted */
+	unsigned n;       /* stops */
+	uint64_t longest_ns; /* of them */
+	bool forked;         /* a copy was looked at: held only while it was made */
 };
 
 /*
@@ -72,6 +76,65 @@ struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
  */
 struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap,
 			      struct mw_stopped *ret) MW_MUST_USE;
+
+/* When a target is stopped for its heap to be read; --no-stop and --snapshot overrule. */
+enum mw_hold {
+	MW_HOLD_ALWAYS,    /* `heap`, `leaks` */
+	MW_HOLD_UNSETTLED, /* `why`: only where looking at the running target fails */
+};
+
+struct mw_heap;
+struct mw_heap_opts;
+
+/* What is done with a target at rest: mw_heap_take() or mw_reach_gather(). */
+struct mw_looker {
+	void *ctx;
+	unsigned want; /* of the snapshot, besides frames and threads */
+	enum mw_hold hold;
+	/* Reads all that must be read at rest. Errors end the look. */
+	struct mw_err *(*take)(void *ctx, const struct mw_snapshot *snap,
+			       const struct mw_heap_opts *opts, void **ret);
+	/* The heap in what take() made: tells whether to look again. */
+	const struct mw_heap *(*heap)(const void *taken);
+	void (*free)(void *taken);
+};
+
+struct mw_look;
+
+/*
+ * Looks at a process: stops it, takes a snapshot with registers, runs `looker`, and lets
+ * it go on; again, at most five times and --max-stop in all, when an allocator was met
+ * in the middle of a change. What came out best is kept. Where the target may not be
+ * stopped it is looked at as it runs, and a gap says why. Recordings and cores lie still.
+ * A copy made by --snapshot stays until mw_look_end().
+ */
+struct mw_err *mw_cli_look(struct mw_cli *cli, pid_t pid, const struct mw_looker *looker,
+			   struct mw_look **ret) MW_MUST_USE;
+
+/* The snapshot looked at (of the copy, with --snapshot); lives as long as `look`. */
+const struct mw_snapshot *mw_look_snapshot(const struct mw_look *look);
+
+/* The same, but always of the process that was meant: for its name. */
+const struct mw_snapshot *mw_look_whose(const struct mw_look *look);
+
+/* What looker->take() made; the caller's from here on. NULL the second time. */
+void *mw_look_taken(struct mw_look *look);
+
+/* What was not as wished, such as that the target could not be stopped. */
+const struct mw_gap *mw_look_gaps(const struct mw_look *look, size_t *n);
+
+/*
+ * All was read, also what naming and judging needed: checks that it was of one process
+ * (GONE), ends the copy of --snapshot.
+ */
+struct mw_err *mw_look_end(struct mw_look *look, struct mw_stopped *ret) MW_MUST_USE;
+void mw_look_free(struct mw_look *look);
+
+static inline void mw_look_auto_free(struct mw_look **look)
+{
+	mw_look_free(*look);
+}
+#define mw_auto_look __attribute__((cleanup(mw_look_auto_free))) struct mw_look *
 
 /* A writer on standard output, as the options say. */
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret) MW_MUST_USE;

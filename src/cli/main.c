@@ -84,6 +84,7 @@
  *     cmd_why.c cmd_map.c cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
+ *     look.c              a process held still, copied or running while its heap is read
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"

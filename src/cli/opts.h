@@ -32,6 +32,10 @@ enum mw_opt_id {
 	MW_OPT_MAX_STOP,
 	MW_OPT_LARGEST,
 	MW_OPT_SMAPS,
+	/* of those that look at its heap */
+	MW_OPT_NO_STOP,
+	MW_OPT_SNAPSHOT,
+	MW_OPT_NO_CONTENTS,
 	MW_OPT_CORE,
 	MW_OPT_EXE,
 	/* map */
