@@ -54,7 +54,8 @@ struct mw_tcache_layout {
 };
 
 struct mw_glibc_layout {
-	const char *versions; /* "2.27-2.31": which this is the layout of */
+	const char *versions; /* "2.27-2.29": which this is the layout of */
+	uint8_t first, last;  /* the same as minor versions */
 	struct mw_state_layout state;
 	struct mw_par_layout par;
 	struct mw_tcache_layout tcache;
@@ -62,6 +63,22 @@ struct mw_glibc_layout {
 	bool mmapped_header; /* 2.43: a mapped chunk's size leaves its header out */
 	uint16_t heap_info_len;
 };
+
+/* What tells layouts apart; 0: not known. */
+struct mw_glibc_facts {
+	uint16_t next;        /* offset of malloc_state.next */
+	int attached;         /* malloc_state.attached_threads is there: 1 yes, -1 no */
+	uint16_t n_mmaps_max; /* its offset in malloc_par */
+	int tcache;           /* malloc_par has tcache's words: 1 yes, -1 no */
+	unsigned minor;       /* of the version in the banner */
+	uint16_t chunk_len;   /* of a chunk that holds a tcache structure */
+};
+
+/* The layout that agrees with the facts and best with the banner; NULL: none. */
+const struct mw_glibc_layout *mw_glibc_layout_select(const struct mw_glibc_facts *facts);
+
+/* All layouts, oldest first. */
+const struct mw_glibc_layout *mw_glibc_layouts(size_t *n);
 
 /* One libc. */
 struct mw_glibc {
@@ -74,8 +91,16 @@ struct mw_glibc {
 	struct mw_malloc_params params;
 	uint64_t sbrk_base;
 	uint64_t heap_max; /* a thread heap's size and alignment */
-	/* Of thread-local variables, from the thread pointer; 0: not known. */
+	/* Of thread-local variables, from the thread pointer; 0: not known. These and
+	 * what follows is known after mw_glibc_cached(). */
 	int32_t tcache_offset, thread_arena_offset;
+	/* Threads whose thread pointer is not known: their tcache structures must be
+	 * found among the chunks, with mw_glibc_cached_candidate(). */
+	size_t n_lost_threads;
+	/* Entries that tcache counters tell of, and those that the lists hold. */
+	uint64_t tcache_counted, tcache_listed;
+	size_t n_broken_lists; /* left behind where a link made no sense */
+	struct mw_glibc_facts facts;
 };
 
 struct mw_glibc_vec {
@@ -106,6 +131,15 @@ struct mw_glibc_arena {
 };
 
 /*
+ * In the middle of a main arena's piece, behind two chunks of 16 bytes (fence posts)
+ * that end at `end`, lies memory that someone else has from sbrk(); glibc counts it in
+ * system_mem. Returns the first chunk behind it; 0 when none was found up to `limit`.
+ */
+uint64_t mw_glibc_behind_fence(struct mw_heap_walk *walk,
+			       const struct mw_glibc_arena *arena, uint64_t end,
+			       uint64_t limit);
+
+/*
  * Reads malloc_state of main_arena and of all it links to, and finds their pieces.
  * *ret is in the walk's arena. What does not verify becomes a gap. NOMEM, GONE.
  */
@@ -130,3 +164,14 @@ struct mw_err *mw_glibc_cached(struct mw_heap_walk *walk, struct mw_glibc *libc,
 			       const struct mw_glibc_arena *arenas, size_t n_arenas,
 			       struct mw_cached_vec *ret, struct mw_heap_thread **threads,
 			       size_t *n_threads) MW_MUST_USE;
+
+/*
+ * Where n_lost_threads is not 0: tries a chunk that looks live and has one of the sizes
+ * in layout->tcache.chunk_len. If it holds a tcache structure that is not in `ret` yet,
+ * appends it and its entries, sorts `ret` again, and adds to *found the entries.
+ */
+struct mw_err *mw_glibc_cached_candidate(struct mw_heap_walk *walk, struct mw_glibc *libc,
+					 const struct mw_glibc_arena *arenas,
+					 size_t n_arenas, uint64_t chunk,
+					 struct mw_cached_vec *ret,
+					 struct mw_blocks *found) MW_MUST_USE;
