@@ -4,11 +4,12 @@
  * bytes partitioned by cause, and findings. Reads more of the target where a class can
  * only be proved by its own headers (always through the snapshot's source).
  *
- * The interior of malloc heaps is not walked here.
+ * The interior of heaps is walked elsewhere (heap.h). Who has that result hands it in:
+ * classes get certain, and the heap's bytes fall into live and kept.
  */
 #pragma once
 
-#include <memwhy/snapshot.h>
+#include <memwhy/heap.h>
 
 /*
  * What a piece of the address space is. The key of each ("lib.text", "heap.arena") is
@@ -120,9 +121,9 @@ struct mw_layout; /* owns its strings; the snapshot must outlive it */
 
 /*
  * Splits and classifies every region. Fails only when memory is short: whatever else
- * goes wrong leaves weaker classes and a gap.
+ * goes wrong leaves weaker classes and a gap. `heap`: walked of this snapshot, or NULL.
  */
-struct mw_err *mw_classify(const struct mw_snapshot *snap,
+struct mw_err *mw_classify(const struct mw_snapshot *snap, const struct mw_heap *heap,
 			   struct mw_layout **ret) MW_MUST_USE;
 void mw_layout_free(struct mw_layout *layout);
 const struct mw_segment *mw_layout_segments(const struct mw_layout *layout, size_t *n);
@@ -141,8 +142,8 @@ struct mw_bucket {
 
 /* Memory the process costs that Rss does not contain. */
 struct mw_outside {
-	const char *cause; /* "page-tables", "swap", "hugetlb", "kernel-stacks", … */
-	const char *title;
+	/* "page-tables", "swap", "hugetlb", "kernel-stacks", …; the same for people */
+	const char *cause, *title;
 	uint64_t bytes;  /* UINT64_MAX: could not be read; a gap says why */
 	const char *how; /* where the figure is from: "status VmPTE" */
 };
@@ -169,6 +170,7 @@ struct mw_finding {
 /* The whole answer to "why is its memory this big?". Owns everything inside. */
 struct mw_explanation {
 	const struct mw_snapshot *snap; /* borrowed */
+	const struct mw_heap *heap;     /* borrowed; NULL: it was not walked */
 	const struct mw_layout *layout; /* owned */
 	const char *headline;           /* one sentence */
 	struct mw_account account;
@@ -178,8 +180,11 @@ struct mw_explanation {
 	size_t n_gaps;
 };
 
-/* Classifies, accounts and applies the rules. `snap` must outlive the result. */
-struct mw_err *mw_explain(const struct mw_snapshot *snap,
+/*
+ * Classifies, accounts and applies the rules. `heap` is what was walked of this snapshot,
+ * or NULL. Both must outlive the result.
+ */
+struct mw_err *mw_explain(const struct mw_snapshot *snap, const struct mw_heap *heap,
 			  struct mw_explanation **ret) MW_MUST_USE;
 void mw_explanation_free(struct mw_explanation *ex);
 

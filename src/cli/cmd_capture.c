@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "cli/cmd.h"
-#include "symbols/object.h"
 #include "model/access.h"
+#include "symbols/object.h"
 #include "view/capture.h"
 
 #include <stdlib.h>
@@ -122,7 +122,7 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 	unsigned want = MW_WANT_PSS | MW_WANT_SMAPS | MW_WANT_ROLLUP | MW_WANT_THREADS;
 	struct mw_err *err = mw_cli_snapshot(cli, pid, want, &snap);
 	if (!err)
-		err = mw_explain(snap, &ex);
+		err = mw_explain(snap, NULL, &ex);
 	if (!err && mw_opt_set(&cli->opts, MW_OPT_MEMORY))
 		err = read_contents(snap, &answer.memory_bytes);
 	if (!err && mw_opt_set(&cli->opts, MW_OPT_SYMBOLS))

@@ -104,7 +104,7 @@ static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
 {
 	struct mw_err *err = mw_cli_snapshot(cli, pid, wants(cli, map), &ret->snap);
 	if (!err)
-		err = mw_classify(ret->snap, &ret->layout);
+		err = mw_classify(ret->snap, NULL, &ret->layout);
 	if (!err)
 		err = mw_cli_release(cli, ret->snap, &ret->stopped);
 	if (!err)

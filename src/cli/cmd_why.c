@@ -39,7 +39,7 @@ static struct mw_err *run(struct mw_cli *cli)
 	if (!err)
 		err = mw_cli_snapshot(cli, pid, want, &snap);
 	if (!err)
-		err = mw_explain(snap, &ex);
+		err = mw_explain(snap, NULL, &ex);
 	if (!err)
 		err = mw_cli_release(cli, snap, &stopped);
 	if (err)

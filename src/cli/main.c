@@ -64,9 +64,12 @@
  *     classify_elf.c elf_parts.[ch]    programs and libraries, part by part
  *     classify_stack.c classify_threads.c classify_memfd.c
  *     classify_glibc.c    arenas and malloc's own mappings
- *     account.c           every resident byte to one cause
- *     rules.c rules_segments.c rules_totals.c    findings
+ *     classify_heap.c     areas of heaps that were walked
+ *     account.[ch]        every resident byte to one cause
+ *     account_heap.c      the heap's bytes: live, kept, trimmable
  *     tell.c              what they are said with: gaps, quantities in words
+ *   src/explain/rules/    findings
+ *     rules.c segments.c totals.c heap.c
  *   src/explain/runtime/  heaps of runtimes and of other allocators
  *     runtime.h memory.c object.c stack_cache.c    what their classifiers share
  *     jvm.c v8.c go.c python.c

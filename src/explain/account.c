@@ -4,38 +4,12 @@
  * their counters come from the same pages, so the buckets and the rest sum to Rss by
  * construction; an assertion of the tests holds it.
  */
-#include "explain/impl.h"
+#include "explain/account.h"
 
 #include "model/access.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum cause {
-	CAUSE_REST, /* class UNKNOWN: not a bucket */
-	CAUSE_HEAP,
-	CAUSE_JAVA_HEAP,
-	CAUSE_JVM_CODE,
-	CAUSE_JVM,
-	CAUSE_V8,
-	CAUSE_GO_HEAP,
-	CAUSE_GO_RUNTIME,
-	CAUSE_PYTHON,
-	CAUSE_THREADS,
-	CAUSE_STACK,
-	CAUSE_PROGRAM,
-	CAUSE_PROGRAM_DATA,
-	CAUSE_LIBRARIES,
-	CAUSE_LIBRARY_DATA,
-	CAUSE_COW,
-	CAUSE_FILES,
-	CAUSE_SHARED,
-	CAUSE_JIT,
-	CAUSE_KERNEL,
-	CAUSE_NAMED,
-	CAUSE_RESERVED,
-	CAUSE_COUNT,
-};
 
 /* Titles of up to 29 letters leave an account 80 columns wide, its bar included. */
 static const struct {
@@ -43,6 +17,10 @@ static const struct {
 } causes[CAUSE_COUNT] = {
 	[CAUSE_REST] = { "unknown", "not explained" },
 	[CAUSE_HEAP] = { "heap", "heap (malloc)" },
+	[CAUSE_HEAP_LIVE] = { "heap-live", "heap, live" },
+	[CAUSE_HEAP_TRIMMABLE] = { "heap-trimmable", "heap, kept, trimmable" },
+	[CAUSE_HEAP_KEPT] = { "heap-kept", "heap, kept by the allocator" },
+	[CAUSE_HEAP_OVERHEAD] = { "heap-overhead", "heap, headers and fences" },
 	[CAUSE_JAVA_HEAP] = { "java-heap", "Java heap" },
 	[CAUSE_JVM_CODE] = { "jvm-code", "JVM compiled code" },
 	[CAUSE_JVM] = { "jvm", "JVM: metaspace, CDS, GC" },
@@ -50,6 +28,7 @@ static const struct {
 	[CAUSE_GO_HEAP] = { "go-heap", "Go heap" },
 	[CAUSE_GO_RUNTIME] = { "go-runtime", "Go runtime" },
 	[CAUSE_PYTHON] = { "python", "Python object arenas" },
+	[CAUSE_PYTHON_KEPT] = { "python-kept", "Python objects, kept free" },
 	[CAUSE_THREADS] = { "thread-stacks", "thread stacks and TLS" },
 	[CAUSE_STACK] = { "main-stack", "main stack and environment" },
 	[CAUSE_PROGRAM] = { "program", "program code and constants" },
@@ -112,11 +91,16 @@ static const unsigned char cause_of[MW_CLASS_COUNT] = {
 };
 /* clang-format on */
 
+enum mw_cause mw_cause_of(enum mw_class class)
+{
+	return cause_of[class];
+}
+
 /* Copies in code, constants and plain files; in variables copying is the rule. */
 static uint64_t copied_on_write(const struct mw_region *region,
 				const struct mw_segment *seg)
 {
-	enum cause cause = cause_of[seg->class];
+	enum mw_cause cause = cause_of[seg->class];
 	if (!region->ino || (region->perms & MW_PERM_SHARED) ||
 	    !(seg->counts.have & MW_HAVE_KINDS))
 		return 0;
@@ -217,6 +201,7 @@ static struct mw_err *from_segments(struct mw_explain *ex)
 	}
 	for (size_t i = 0; i < n; i++)
 		add_segment(ex, buckets, &regions[segs[i].region], &segs[i]);
+	mw_account_walked(ex, buckets);
 	if (ex->n_threads) {
 		char *title = mw_arena_printf(&ex->arena, "thread stacks and TLS (%zu)",
 					      (size_t)ex->n_threads);

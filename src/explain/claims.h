@@ -37,6 +37,9 @@ struct mw_classify;
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx);
 struct mw_arena *mw_classify_arena(struct mw_classify *cx);
 
+/* The heap as it was walked before, or NULL. */
+const struct mw_heap *mw_classify_walked(const struct mw_classify *cx);
+
 /* Makes a claim; ranges outside all regions are cut away. NOMEM only. */
 struct mw_err *mw_claim(struct mw_classify *cx, const struct mw_claim *claim) MW_MUST_USE;
 
@@ -69,6 +72,7 @@ mw_classifier_fn mw_classify_jvm;
 mw_classifier_fn mw_classify_v8;
 mw_classifier_fn mw_classify_go;
 mw_classifier_fn mw_classify_python;
+mw_classifier_fn mw_classify_heap; /* areas of the walked heap */
 
 /* The ground: a region's class from its name, permissions and flags alone. Pure. */
 void mw_classify_ground(const struct mw_region *region, struct mw_claim *ret);

@@ -40,6 +40,7 @@ struct mw_layout {
 
 struct mw_classify {
 	const struct mw_snapshot *snap;
+	const struct mw_heap *heap;
 	struct mw_layout *layout;
 	struct mw_seen seen;
 	struct items items;
@@ -54,12 +55,17 @@ static const char nameless[] = "";
 static mw_classifier_fn *const classifiers[] = {
 	mw_classify_elf,   mw_classify_threads,    mw_classify_stack, mw_classify_glibc,
 	mw_classify_memfd, mw_classify_allocators, mw_classify_jvm,   mw_classify_v8,
-	mw_classify_go,    mw_classify_python,
+	mw_classify_go,    mw_classify_python,     mw_classify_heap,
 };
 
 const struct mw_snapshot *mw_classify_snapshot(const struct mw_classify *cx)
 {
 	return cx->snap;
+}
+
+const struct mw_heap *mw_classify_walked(const struct mw_classify *cx)
+{
+	return cx->heap;
 }
 
 struct mw_arena *mw_classify_arena(struct mw_classify *cx)
@@ -369,12 +375,14 @@ static struct mw_err *note_refusals(struct mw_classify *cx)
 	return err;
 }
 
-struct mw_err *mw_classify(const struct mw_snapshot *snap, struct mw_layout **ret)
+struct mw_err *mw_classify(const struct mw_snapshot *snap, const struct mw_heap *heap,
+			   struct mw_layout **ret)
 {
 	size_t n_regions;
 	(void)mw_snapshot_regions(snap, &n_regions);
 	struct mw_classify cx = {
 		.snap = snap,
+		.heap = heap,
 		.layout = calloc(1, sizeof(struct mw_layout)),
 		.page_size = mw_source_facts(mw_snapshot_source(snap))->page_size,
 		.split = mw_snapshot_totals(snap)->engine != MW_ENGINE_SMAPS,

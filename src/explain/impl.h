@@ -39,6 +39,16 @@ struct mw_err *mw_rules_apply(struct mw_explain *ex) MW_MUST_USE;
 struct mw_err *mw_explain_gap(struct mw_explain *ex, const char *what, const char *why,
 			      const char *remedy) MW_MUST_USE;
 
+/* A count with its thousands apart: "41,200". Never NULL. */
+const char *mw_number(struct mw_explain *ex, uint64_t n);
+
+/* "memwhy VERB PID OPTIONS", or NULL when memory is short. */
+const char *mw_next(struct mw_explain *ex, const char *verb, const char *options);
+
+/* Large against what is resident: at least `floor` bytes and one `part`th of Rss. */
+bool mw_matters(const struct mw_explain *ex, uint64_t bytes, uint64_t floor,
+		uint64_t part);
+
 /* Bytes in words, in the explanation's arena; never NULL ("?" when memory is short). */
 const char *mw_words(struct mw_explain *ex, uint64_t bytes);
 
@@ -51,9 +61,16 @@ struct mw_err *mw_find(struct mw_explain *ex, struct mw_finding finding) MW_MUST
 /* A rule looks at the explanation and adds at most one finding. NOMEM only. */
 typedef struct mw_err *mw_rule_fn(struct mw_explain *ex);
 
-/* Rules on totals: rules_totals.c. */
+/* Rules on totals: rules/totals.c. */
 mw_rule_fn mw_rule_page_tables, mw_rule_locked, mw_rule_lazyfree, mw_rule_map_count,
 	mw_rule_vsz, mw_rule_peak, mw_rule_swap;
-/* Rules on segments: rules_segments.c. */
+/* Rules on segments: rules/segments.c. */
 mw_rule_fn mw_rule_thread_stacks, mw_rule_arenas, mw_rule_deleted, mw_rule_cow,
 	mw_rule_file_cache, mw_rule_huge_zero, mw_rule_unexplained;
+/* True when glibc's heap was walked: rules on what it looks like from afar are silent. */
+bool mw_heap_told(const struct mw_explain *ex);
+
+/* Rules on the walked heap: rules/heap.c. */
+mw_rule_fn mw_rule_leak_suspected, mw_rule_heap_arenas, mw_rule_heap_pinned,
+	mw_rule_heap_trimmable, mw_rule_mmap_threshold, mw_rule_tcache,
+	mw_rule_thread_tops;

@@ -14,7 +14,7 @@
 /* Reading smaps_rollup of a process up to this size takes the kernel some 2.5 ms. */
 #define CHEAP_ROLLUP (UINT64_C(256) << 20)
 
-/* Less memory than this freed lazily is no finding (explain/rules_totals.c). */
+/* Less memory than this freed lazily is no finding (explain/rules/totals.c). */
 #define LEAST_LAZYFREE (UINT64_C(1) << 20)
 
 static bool may_use_smaps(const struct mw_err *err)

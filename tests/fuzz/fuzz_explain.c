@@ -380,7 +380,7 @@ static void explain(struct hostile *src)
 	mw_auto_err err = mw_snapshot_take(&src->base, TARGET_PID, &opts, &snap);
 	if (err)
 		return;
-	mw_auto_err again = mw_explain(snap, &ex);
+	mw_auto_err again = mw_explain(snap, NULL, &ex);
 	FUZZ_CHECK(!again || again->code == MW_ERR_NOMEM);
 	if (!again) {
 		check_segments(snap, ex->layout);

@@ -293,7 +293,7 @@ static inline void image_classify(struct image *image)
 		mw_snapshot_take(&image->src, IMAGE_PID, &opts, &image->snap);
 	if (err)
 		fail_msg("%s", err->msg);
-	assert_null(mw_classify(image->snap, &image->layout));
+	assert_null(mw_classify(image->snap, NULL, &image->layout));
 	assert_int_equal(image->n_faults, 0);
 }
 

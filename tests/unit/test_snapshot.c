@@ -638,7 +638,7 @@ static bool finds(struct world *w, unsigned want, const char *id)
 	mw_auto_snapshot snap = take(w, want);
 	mw_auto_explanation ex = NULL;
 	bool found = false;
-	assert_null(mw_explain(snap, &ex));
+	assert_null(mw_explain(snap, NULL, &ex));
 	uint64_t sum = ex->account.rest;
 	for (size_t i = 0; i < ex->account.n_buckets; i++)
 		sum += ex->account.buckets[i].bytes;

@@ -121,7 +121,7 @@ static void world_classify(struct world *world, enum mw_engine engine)
 		mw_snapshot_take(&image->src, IMAGE_PID, &opts, &image->snap);
 	if (err)
 		fail_msg("%s", err->msg);
-	assert_null(mw_classify(image->snap, &image->layout));
+	assert_null(mw_classify(image->snap, NULL, &image->layout));
 	assert_int_equal(image->n_faults, 0);
 	size_t n, n_regions, s = 0;
 	const struct mw_segment *segs = mw_layout_segments(image->layout, &n);

@@ -6,11 +6,13 @@
 #include <string.h>
 
 static mw_rule_fn *const rules[] = {
-	mw_rule_thread_stacks, mw_rule_arenas,   mw_rule_page_tables,
-	mw_rule_deleted,       mw_rule_cow,      mw_rule_huge_zero,
-	mw_rule_file_cache,    mw_rule_lazyfree, mw_rule_locked,
-	mw_rule_map_count,     mw_rule_swap,     mw_rule_unexplained,
-	mw_rule_peak,          mw_rule_vsz,
+	mw_rule_thread_stacks,  mw_rule_arenas,      mw_rule_page_tables,
+	mw_rule_deleted,        mw_rule_cow,         mw_rule_huge_zero,
+	mw_rule_file_cache,     mw_rule_lazyfree,    mw_rule_locked,
+	mw_rule_map_count,      mw_rule_swap,        mw_rule_unexplained,
+	mw_rule_peak,           mw_rule_vsz,         mw_rule_leak_suspected,
+	mw_rule_heap_arenas,    mw_rule_heap_pinned, mw_rule_mmap_threshold,
+	mw_rule_heap_trimmable, mw_rule_tcache,      mw_rule_thread_tops,
 };
 
 static int by_bytes(const void *a, const void *b)

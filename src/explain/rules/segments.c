@@ -2,8 +2,6 @@
 /* Rules on segments and pages. */
 #include "explain/impl.h"
 
-#include "model/access.h"
-
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,20 +10,6 @@
 static int pid_of(const struct mw_explain *ex)
 {
 	return mw_snapshot_process(ex->pub.snap)->pid;
-}
-
-static const char *command(struct mw_explain *ex, const char *options)
-{
-	const struct mw_snapshot *snap = ex->pub.snap;
-	return mw_advice_command(mw_snapshot_source(snap), &ex->arena, "map",
-				 mw_snapshot_process(snap)->pid, options);
-}
-
-/* Large against what is resident: at least `floor` bytes and one `part`th of Rss. */
-static bool matters(const struct mw_explain *ex, uint64_t bytes, uint64_t floor,
-		    uint64_t part)
-{
-	return bytes >= floor && bytes >= ex->pub.account.rss / part;
 }
 
 /* How far down a stack was ever touched: from its top to its lowest resident page. */
@@ -77,7 +61,7 @@ struct mw_err *mw_rule_thread_stacks(struct mw_explain *ex)
 {
 	struct stacks s = { 0 };
 	sum_stacks(ex, &s);
-	if (s.n < 2 || (!matters(ex, s.rss, MIB, 20) && s.n < 64))
+	if (s.n < 2 || (!mw_matters(ex, s.rss, MIB, 20) && s.n < 64))
 		return NULL;
 	return mw_find(
 		ex,
@@ -94,7 +78,7 @@ struct mw_err *mw_rule_thread_stacks(struct mw_explain *ex)
 				"stack blocks from the thread descriptors; high "
 				"water is the lowest touched page (%s)",
 				s.worst->name),
-			.next = command(ex, "--class stack.thread"),
+			.next = mw_next(ex, "map", "--class stack.thread"),
 			.confidence = MW_CERTAIN,
 			.bytes = s.rss,
 		});
@@ -122,6 +106,9 @@ struct mw_err *mw_rule_arenas(struct mw_explain *ex)
 	uint64_t rss = 0;
 	const struct mw_segment *segs = mw_layout_segments(ex->layout, &n);
 	unsigned threads = mw_snapshot_process(ex->pub.snap)->n_threads;
+	/* Who has walked the heap says more of them: rules/heap.c. */
+	if (mw_heap_told(ex))
+		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (segs[i].class != MW_CLASS_HEAP_ARENA)
 			continue;
@@ -129,7 +116,7 @@ struct mw_err *mw_rule_arenas(struct mw_explain *ex)
 		rss += segs[i].counts.rss;
 		arenas += is_first_heap(ex, &segs[i]);
 	}
-	if (arenas < 4 || arenas < 2 * (size_t)threads || !matters(ex, rss, MIB, 20))
+	if (arenas < 4 || arenas < 2 * (size_t)threads || !mw_matters(ex, rss, MIB, 20))
 		return NULL;
 	return mw_find(
 		ex,
@@ -147,7 +134,7 @@ struct mw_err *mw_rule_arenas(struct mw_explain *ex)
 				"%zu heaps with a verified heap_info, %zu of them "
 				"the first of their arena; status Threads %u",
 				heaps, arenas, threads),
-			.next = command(ex, "--class heap.arena"),
+			.next = mw_next(ex, "map", "--class heap.arena"),
 			.confidence = MW_CERTAIN,
 			.bytes = rss,
 		});
@@ -195,7 +182,7 @@ struct mw_err *mw_rule_deleted(struct mw_explain *ex)
 			    .evidence = mw_arena_printf(
 				    &ex->arena, "maps names them (deleted), such as %s",
 				    worst),
-			    .next = command(ex, "--class lib"),
+			    .next = mw_next(ex, "map", "--class lib"),
 			    .confidence = MW_CERTAIN,
 			    .bytes = rss,
 		    });
@@ -203,7 +190,7 @@ struct mw_err *mw_rule_deleted(struct mw_explain *ex)
 
 struct mw_err *mw_rule_cow(struct mw_explain *ex)
 {
-	if (!matters(ex, ex->cow, MIB, 50))
+	if (!mw_matters(ex, ex->cow, MIB, 50))
 		return NULL;
 	return mw_find(
 		ex,
@@ -218,7 +205,7 @@ struct mw_err *mw_rule_cow(struct mw_explain *ex)
 			.evidence = "anonymous pages inside private file mappings (text "
 				    "relocations, "
 				    "patched code, MAP_PRIVATE data)",
-			.next = command(ex, "--sort private"),
+			.next = mw_next(ex, "map", "--sort private"),
 			.confidence = MW_CERTAIN,
 			.bytes = ex->cow,
 		});
@@ -227,7 +214,7 @@ struct mw_err *mw_rule_cow(struct mw_explain *ex)
 struct mw_err *mw_rule_file_cache(struct mw_explain *ex)
 {
 	const struct mw_counts *sum = &mw_snapshot_totals(ex->pub.snap)->sum;
-	if (!(sum->have & MW_HAVE_KINDS) || !matters(ex, sum->file, 16 * MIB, 3))
+	if (!(sum->have & MW_HAVE_KINDS) || !mw_matters(ex, sum->file, 16 * MIB, 3))
 		return NULL;
 	return mw_find(
 		ex,
@@ -244,7 +231,7 @@ struct mw_err *mw_rule_file_cache(struct mw_explain *ex)
 			.evidence = mw_arena_printf(
 				&ex->arena, "RssFile by page states: %" PRIu64 " KiB",
 				sum->file >> 10),
-			.next = command(ex, "--sort rss"),
+			.next = mw_next(ex, "map", "--sort rss"),
 			.confidence = MW_CERTAIN,
 			.bytes = sum->file,
 		});
@@ -312,7 +299,7 @@ struct mw_err *mw_rule_huge_zero(struct mw_explain *ex)
 	if (s.err)
 		return sampling_failed(ex, s.err);
 	if (s.n_pages < PAGES_A_RUN / 2 || s.zero < s.sampled / 2 ||
-	    !matters(ex, s.bytes, 4 * MIB, 50))
+	    !mw_matters(ex, s.bytes, 4 * MIB, 50))
 		return NULL;
 	return mw_find(
 		ex,
@@ -331,7 +318,7 @@ struct mw_err *mw_rule_huge_zero(struct mw_explain *ex)
 				"%zu pages sampled, spread evenly; PMD mapped by "
 				"PAGEMAP_SCAN",
 				s.n_pages),
-			.next = command(ex, "--sort rss"),
+			.next = mw_next(ex, "map", "--sort rss"),
 			.confidence = MW_LIKELY,
 			.bytes = s.bytes,
 		});
@@ -340,7 +327,7 @@ struct mw_err *mw_rule_huge_zero(struct mw_explain *ex)
 struct mw_err *mw_rule_unexplained(struct mw_explain *ex)
 {
 	uint64_t rest = ex->pub.account.rest;
-	if (!matters(ex, rest, MIB, 20))
+	if (!mw_matters(ex, rest, MIB, 20))
 		return NULL;
 	return mw_find(
 		ex,
@@ -353,7 +340,7 @@ struct mw_err *mw_rule_unexplained(struct mw_explain *ex)
 				mw_words(ex, rest),
 				mw_percent(ex, rest, ex->pub.account.rss)),
 			.evidence = "segments of class unknown, each with what was seen",
-			.next = command(ex, "--class unknown"),
+			.next = mw_next(ex, "map", "--class unknown"),
 			.confidence = MW_CERTAIN,
 			.bytes = rest,
 		});
