@@ -85,12 +85,19 @@ static void add_option(struct tables *tables, enum mw_opt_id id)
 		tables->shorts[tables->n_shorts++] = ':';
 }
 
-static enum mw_opt_id by_letter(int letter)
+static enum mw_opt_id by_letter(const enum mw_opt_id *ids, int letter)
 {
-	for (unsigned id = 1; id < MW_OPT_COUNT; id++)
-		if (opts[id].letter == letter)
-			return id;
-	return MW_OPT_END;
+	while (*ids && opts[*ids].letter != letter)
+		ids++;
+	return *ids;
+}
+
+/* A command's own letter hides the common one: free's -h is no help. */
+static enum mw_opt_id of_letter(const enum mw_opt_id *common, const enum mw_opt_id *own,
+				int letter)
+{
+	enum mw_opt_id id = by_letter(own, letter);
+	return id ? id : by_letter(common, letter);
 }
 
 static struct mw_err *bad_option(int got, char **argv)
@@ -110,19 +117,22 @@ struct mw_err *mw_opts_parse(int argc, char **argv, const enum mw_opt_id *common
 {
 	struct tables tables = { 0 };
 	tables.shorts[tables.n_shorts++] = ':';
-	for (; *common; common++)
-		add_option(&tables, *common);
-	for (; *own; own++)
-		add_option(&tables, *own);
+	for (const enum mw_opt_id *id = own; *id; id++)
+		add_option(&tables, *id);
+	for (const enum mw_opt_id *id = common; *id; id++)
+		add_option(&tables, *id);
 	optind = 0; /* glibc: begin anew, permuting */
 	opterr = 0;
 	int got;
+	unsigned order = 0;
 	while ((got = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
 		if (got == '?' || got == ':')
 			return bad_option(got, argv);
-		enum mw_opt_id id =
-			got >= 256 ? (enum mw_opt_id)(got - 256) : by_letter(got);
+		enum mw_opt_id id = got >= 256 ? (enum mw_opt_id)(got - 256)
+					       : of_letter(common, own, got);
 		ret->value[id] = optarg ? optarg : "";
+		ret->times[id]++;
+		ret->order[id] = ++order;
 	}
 	*first = optind;
 	return NULL;

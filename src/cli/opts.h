@@ -68,9 +68,11 @@ struct mw_opt {
 /* Never NULL. */
 const struct mw_opt *mw_opt_get(enum mw_opt_id id);
 
-/* What was given: NULL not at all, "" without an argument. */
+/* What was given. */
 struct mw_opt_values {
-	const char *value[MW_OPT_COUNT];
+	const char *value[MW_OPT_COUNT]; /* NULL not at all, "" without an argument */
+	unsigned times[MW_OPT_COUNT];    /* how often */
+	unsigned order[MW_OPT_COUNT]; /* which was last given has the largest; 0: none */
 };
 
 static inline bool mw_opt_set(const struct mw_opt_values *values, enum mw_opt_id id)
