@@ -25,8 +25,11 @@
  *     live_memory.c       /proc/PID/mem, robust lists
  *     live_object.c       mapped files, deleted or not
  *     live_fds.c          open files that are memory
- *     stop.[ch]           holds a target still, bounded, whatever happens to us
+ *     live_hold.c         a process held still, and what only a held one tells
  *     probe.c uapi.h      what this kernel has; structures newer than its headers
+ *   src/kernel/hold/      holds a target still, bounded, whatever happens to us
+ *     hold.[ch]           our side of it
+ *     holder.[ch] threads.c registers.[ch]    the child process that does it
  *   src/kernel/record/    recorded trees
  *     tee.c               asks another source and records its answers
  *     record.[ch] spans.[ch] words.[ch] errors.[ch] sorted.h    what is recorded

@@ -195,45 +195,11 @@ static struct mw_err *live_list(struct mw_source *src, pid_t pid, struct mw_ids 
 	return err;
 }
 
-static struct mw_err *live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
-{
-	struct mw_live *live = mw_live_of(src);
-	struct mw_live_proc *proc;
-
-	if (live->stop)
-		return mw_err_new(MW_ERR_USAGE, 0, NULL, "a stop is already held");
-	struct mw_err *err = mw_live_take(live, pid, &proc);
-	if (err)
-		return err;
-	int task = openat(proc->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task < 0) {
-		err = mw_live_fail(live, proc, "task", errno);
-	} else {
-		err = mw_stop_take(pid, task, max_ms, &live->stop);
-		close(task);
-	}
-	mw_live_drop(live, proc);
-	return err;
-}
-
-static struct mw_err *live_resume(struct mw_source *src, uint64_t *held_ns, bool *cut)
-{
-	struct mw_live *live = mw_live_of(src);
-
-	if (!live->stop)
-		return mw_err_new(MW_ERR_USAGE, 0, NULL, "no stop is held");
-	mw_stop_release(live->stop, held_ns, cut);
-	live->stop = NULL;
-	return NULL;
-}
-
 static void live_close(struct mw_source *src)
 {
 	struct mw_live *live = mw_live_of(src);
-	uint64_t held_ns;
-	bool cut;
 
-	mw_stop_release(live->stop, &held_ns, &cut);
+	mw_hold_free(live->hold);
 	for (size_t i = 0; i < live->procs.n; i++)
 		live->procs.items[i]->gone = true;
 	mw_live_forget_gone(live);
@@ -266,8 +232,9 @@ static const struct mw_source_ops live_ops = {
 	.robust_list = mw_live_robust_list,
 	.read_object = mw_live_read_object,
 	.probe = mw_live_probe,
-	.stop = live_stop,
-	.resume = live_resume,
+	.stop = mw_live_stop,
+	.resume = mw_live_resume,
+	.list_registers = mw_live_list_registers,
 };
 
 /* One clock less the other: the same at any moment, until somebody sets the time. */

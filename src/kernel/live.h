@@ -10,8 +10,8 @@
 #pragma once
 
 #include "base/vec.h"
+#include "kernel/hold/hold.h"
 #include "kernel/source.h"
-#include "kernel/stop.h"
 
 #include <pthread.h>
 
@@ -47,7 +47,7 @@ struct mw_live {
 	size_t n_objects;
 	int kpage[2];         /* by enum mw_kpage */
 	bool no_guard;        /* this kernel's scan does not know MW_SCAN_GUARD */
-	struct mw_stop *stop; /* held, or NULL */
+	struct mw_hold *hold; /* the last stop, perhaps over; or NULL */
 };
 
 static inline struct mw_live *mw_live_of(struct mw_source *src)
@@ -119,5 +119,11 @@ struct mw_err *mw_live_read_object(struct mw_source *src, pid_t pid,
 				   size_t len, size_t *got) MW_MUST_USE;
 struct mw_err *mw_live_list_fds(struct mw_source *src, pid_t pid,
 				struct mw_fds *out) MW_MUST_USE;
+struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid,
+			    unsigned max_ms) MW_MUST_USE;
+struct mw_err *mw_live_resume(struct mw_source *src, uint64_t *held_ns,
+			      bool *cut) MW_MUST_USE;
+struct mw_err *mw_live_list_registers(struct mw_source *src, pid_t pid,
+				      struct mw_registers_list *out) MW_MUST_USE;
 struct mw_err *mw_live_probe(struct mw_source *src, enum mw_feature feature,
 			     bool *ret) MW_MUST_USE;

@@ -403,6 +403,115 @@ static void test_cannot_stop(void **state)
 	kill(target.shared->tid, SIGKILL);
 }
 
+/* Values that are nowhere but in registers: built there, of halves. */
+enum { IN_GENERAL, IN_SSE, IN_AVX, N_PLACES };
+static const uint64_t in_registers[N_PLACES] = {
+	[IN_GENERAL] = 0x1357246813572468,
+	[IN_SSE] = 0x2468135724681357,
+	[IN_AVX] = 0x1122334455667788,
+};
+
+static bool has_avx(void)
+{
+	return __builtin_cpu_supports("avx");
+}
+
+/* Keeps them there and waits in a system call, which leaves them alone. */
+static void *keep_in_registers(void *arg)
+{
+	struct shared *shared = arg;
+
+	shared->tid = (pid_t)syscall(SYS_gettid);
+	shared->count = has_avx();
+	if (has_avx())
+		__asm__ volatile("mov $0x55667788, %%eax\n\t"
+				 "mov $0x11223344, %%edx\n\t"
+				 "shl $32, %%rdx\n\t"
+				 "or %%rdx, %%rax\n\t"
+				 "vmovq %%rax, %%xmm9\n\t"
+				 "vinsertf128 $1, %%xmm9, %%ymm9, %%ymm9\n\t"
+				 "vmovaps %%ymm9, %%ymm10\n\t"
+				 :
+				 :
+				 : "rax", "rdx", "xmm9", "xmm10");
+	__asm__ volatile("mov $0x24681357, %%eax\n\t"
+			 "mov %%rax, %%rdx\n\t"
+			 "shl $32, %%rdx\n\t"
+			 "or %%rdx, %%rax\n\t"
+			 "movq %%rax, %%xmm7\n\t"
+			 "mov $0x13572468, %%eax\n\t"
+			 "mov %%rax, %%rdx\n\t"
+			 "shl $32, %%rdx\n\t"
+			 "or %%rdx, %%rax\n\t"
+			 "mov %%rax, %%r13\n\t"
+			 "movl $1, (%0)\n\t"
+			 "1: mov $34, %%eax\n\t" /* pause */
+			 "syscall\n\t"
+			 "jmp 1b"
+			 :
+			 : "r"(&shared->ready)
+			 : "rax", "rcx", "rdx", "r11", "r13", "xmm7", "memory");
+	return NULL;
+}
+
+static void body_registers(struct shared *shared)
+{
+	pthread_t thread;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	if (pthread_create(&thread, NULL, keep_in_registers, shared) != 0)
+		_exit(1);
+}
+
+static bool holds(const struct mw_registers *regs, uint64_t value)
+{
+	for (size_t i = 0; i < regs->n; i++)
+		if (regs->words[i] == value)
+			return true;
+	return false;
+}
+
+static void check_registers(const struct mw_registers_list *list, struct shared *shared)
+{
+	assert_int_equal(list->n, 2);
+	for (size_t i = 0; i < list->n; i++) {
+		const struct mw_registers *regs = &list->items[i];
+		bool keeper = regs->tid == shared->tid;
+		assert_true(regs->pc && regs->sp && regs->tp && regs->sp != regs->tp);
+		assert_true(holds(regs, regs->sp) && holds(regs, regs->tp));
+		assert_int_equal(holds(regs, in_registers[IN_GENERAL]), keeper);
+		assert_int_equal(holds(regs, in_registers[IN_SSE]), keeper);
+		assert_int_equal(holds(regs, in_registers[IN_AVX]),
+				 keeper && shared->count);
+	}
+}
+
+static void test_registers(void **state)
+{
+	(void)state;
+	auto_target target = target_start(body_registers);
+	mw_auto_source src = open_live();
+	struct mw_registers_list list = { 0 };
+	uint64_t held_ns;
+	bool cut;
+
+	assert_int_equal(code_of(mw_source_list_registers(src, target.pid, &list)),
+			 MW_ERR_UNSUPPORTED);
+	stop_or_skip(src, target.pid, 10000);
+	expect_ok(mw_source_list_registers(src, target.pid, &list));
+	check_registers(&list, target.shared);
+	list.n = 0;
+	/* Nobody else's, and still known when the process runs on. */
+	assert_int_equal(code_of(mw_source_list_registers(src, getpid(), &list)),
+			 MW_ERR_UNSUPPORTED);
+	expect_ok(mw_source_resume(src, &held_ns, &cut));
+	expect_ok(mw_source_list_registers(src, target.pid, &list));
+	check_registers(&list, target.shared);
+	free(list.items);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_callers_signals),
 		cmocka_unit_test(test_cannot_stop),
+		cmocka_unit_test(test_registers),
 	};
 
 	return cmocka_run_group_tests_name("stop", tests, NULL, NULL);

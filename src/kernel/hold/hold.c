@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/* memwhy's side: starting the holder, hearing from it, ending it. */
+#include "kernel/hold/hold.h"
+
+#include "base/num.h"
+#include "kernel/hold/holder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct mw_hold {
+	pid_t pid;
+	bool active;
+	pid_t holder;
+	int sock;
+	uint64_t since_ns;
+	struct mw_regs_area *regs;
+};
+
+/* Forks the holder with all signals blocked, so that no handler of ours runs in it. */
+static pid_t fork_holder(struct mw_holder *h)
+{
+	sigset_t all, old;
+
+	h->parent = getpid();
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t child = fork();
+	if (child == 0)
+		mw_holder_run(h);
+	int errnum = errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = errnum;
+	return child;
+}
+
+/* How many threads there are now: the links of their directory, less . and .. */
+static size_t count_threads(int task)
+{
+	struct stat st;
+
+	return fstat(task, &st) == 0 && st.st_nlink > 2 ? st.st_nlink - 2 : 1;
+}
+
+/* 0 or errno; the hold is active on success. */
+static int start_holder(struct mw_holder *h, struct mw_hold *hold)
+{
+	int pair[2], errnum = 0;
+
+	hold->regs = h->regs = mw_regs_area_new(count_threads(h->task));
+	if (!h->regs)
+		return ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return errno;
+	h->peer = pair[0];
+	h->sock = pair[1];
+	h->tids = mmap(NULL, sizeof(*h->tids), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (h->tids == MAP_FAILED) {
+		errnum = errno;
+	} else {
+		hold->since_ns = mw_now_ns();
+		hold->holder = fork_holder(h);
+		if (hold->holder < 0)
+			errnum = errno;
+		munmap(h->tids, sizeof(*h->tids));
+	}
+	close(pair[1]);
+	if (errnum)
+		close(pair[0]);
+	hold->sock = pair[0];
+	hold->active = !errnum;
+	return errnum;
+}
+
+/* One report within the time; false when the holder died or does not answer. */
+static bool hear(const struct mw_hold *hold, unsigned ms, struct mw_holder_report *report)
+{
+	struct pollfd fd = { .fd = hold->sock, .events = POLLIN };
+	uint64_t since = mw_now_ns();
+	int rc, left;
+
+	do {
+		left = mw_ms_left(since, ms);
+		rc = poll(&fd, 1, left);
+	} while (rc < 0 && errno == EINTR && left > 0);
+	if (rc <= 0)
+		return false;
+	ssize_t len = recv(hold->sock, report, sizeof(*report), MSG_DONTWAIT);
+	/* The holder need not read our byte; then its end resets the connection, once. */
+	if (len < 0 && errno == ECONNRESET)
+		len = recv(hold->sock, report, sizeof(*report), MSG_DONTWAIT);
+	return len == (ssize_t)sizeof(*report);
+}
+
+/* Ends the holder, if it has not ended by itself, and takes its exit status. */
+static void end_holder(struct mw_hold *hold, bool kill_it)
+{
+	hold->active = false;
+	close(hold->sock);
+	if (kill_it)
+		kill(hold->holder, SIGKILL);
+	while (waitpid(hold->holder, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The value of a numeric line of a thread's status; false when there is none. */
+static bool status_field(int task, pid_t tid, const char *key, uint64_t *ret)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)tid);
+	int fd = openat(task, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	const char *at = strstr(text, key), *end = text + strlen(text);
+	if (!at)
+		return false;
+	at += strlen(key);
+	mw_skip_blanks(&at, end);
+	return mw_take_dec(&at, end, ret);
+}
+
+static struct mw_err *refused(pid_t pid, int task, pid_t tid, int errnum)
+{
+	uint64_t n = 0;
+
+	if (status_field(task, tid, "\nTracerPid:", &n) && n)
+		return mw_err_new(MW_ERR_DENIED, errnum, "ptrace",
+				  "process %d is already traced, by process %llu",
+				  (int)pid, (unsigned long long)n);
+	if (!status_field(task, tid, "\nVmSize:", &n))
+		return mw_err_new(MW_ERR_DENIED, errnum, "ptrace",
+				  "process %d is a kernel thread: it cannot be stopped",
+				  (int)pid);
+	return mw_err_new(MW_ERR_DENIED, errnum, "ptrace",
+			  "cannot stop process %d: %s: needs the same user (and "
+			  "kernel.yama.ptrace_scope 0) or CAP_SYS_PTRACE: try as root",
+			  (int)pid, strerror(errnum));
+}
+
+static struct mw_err *gone(pid_t pid)
+{
+	return mw_err_new(MW_ERR_GONE, ESRCH, "ptrace", "process %d ended", (int)pid);
+}
+
+static struct mw_err *fail(pid_t pid, int task, const struct mw_holder_report *report)
+{
+	switch (report->errnum) {
+	case ESRCH:
+		return gone(pid);
+	case EPERM:
+	case EACCES:
+		return refused(pid, task, report->tid, report->errnum);
+	case ETIMEDOUT:
+		return mw_err_new(
+			MW_ERR_IO, ETIMEDOUT, "ptrace",
+			"thread %d of process %d did not stop in time: it waits in "
+			"the kernel; nothing is held",
+			(int)report->tid, (int)pid);
+	default:
+		return mw_err_sys(report->errnum, "ptrace");
+	}
+}
+
+static struct mw_err *check_target(pid_t pid, unsigned max_ms)
+{
+	if (pid == getpid())
+		return mw_err_new(MW_ERR_USAGE, 0, NULL, "memwhy cannot stop itself");
+	if (max_ms == 0)
+		return mw_err_new(MW_ERR_USAGE, 0, NULL, "a stop needs a time-out");
+	return NULL;
+}
+
+static struct mw_err *take(struct mw_hold *hold, int task, unsigned max_ms)
+{
+	struct mw_holder h = { .task = task, .max_ms = max_ms };
+	struct mw_holder_report report = { .errnum = EIO };
+
+	int errnum = start_holder(&h, hold);
+	if (errnum)
+		return mw_err_sys(errnum, "fork");
+	bool heard = hear(hold, MW_REACH_MS + MW_GRACE_MS, &report);
+	if (heard && !report.errnum)
+		return NULL;
+	end_holder(hold, !heard);
+	return fail(hold->pid, task, &report);
+}
+
+struct mw_err *mw_hold_stop(pid_t pid, int dir, unsigned max_ms, struct mw_hold **ret)
+{
+	struct mw_err *err = check_target(pid, max_ms);
+
+	if (err)
+		return err;
+	struct mw_hold *hold = calloc(1, sizeof(*hold));
+	if (!hold)
+		return mw_err_nomem();
+	hold->pid = pid;
+	int task = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (task < 0) {
+		err = errno != ENOENT && errno != ESRCH ? mw_err_sys(errno, "task")
+							: gone(pid);
+	} else {
+		err = take(hold, task, max_ms);
+		close(task);
+	}
+	if (err)
+		mw_hold_free(hold);
+	else
+		*ret = hold;
+	return err;
+}
+
+struct mw_err *mw_hold_end(struct mw_hold *hold, uint64_t *held_ns, bool *cut)
+{
+	struct mw_holder_report report;
+
+	/* When the holder has timed out, its report waits and this fails. */
+	ssize_t sent = send(hold->sock, "", 1, MSG_NOSIGNAL);
+	bool heard = hear(hold, sent == 1 ? MW_GRACE_MS : 0, &report);
+	end_holder(hold, !heard);
+	*held_ns = heard ? report.held_ns : mw_now_ns() - hold->since_ns;
+	*cut = heard ? report.cut : true;
+	return NULL;
+}
+
+bool mw_hold_active(const struct mw_hold *hold)
+{
+	return hold && hold->active;
+}
+
+bool mw_hold_is_of(const struct mw_hold *hold, pid_t pid)
+{
+	return hold && hold->pid == pid;
+}
+
+struct mw_err *mw_hold_registers(const struct mw_hold *hold,
+				 struct mw_registers_list *out)
+{
+	return mw_regs_list(hold->regs, out);
+}
+
+void mw_hold_free(struct mw_hold *hold)
+{
+	uint64_t held_ns;
+	bool cut;
+
+	if (!hold)
+		return;
+	if (hold->active)
+		mw_err_free(mw_hold_end(hold, &held_ns, &cut));
+	mw_regs_area_free(hold->regs);
+	free(hold);
+}
