@@ -228,6 +228,7 @@ static const struct mw_source_ops live_ops = {
 	.read_pagemap = mw_live_read_pagemap,
 	.read_kpage = mw_live_read_kpage,
 	.read_memory = mw_live_read_memory,
+	.read_private = mw_live_read_private,
 	.zero_bytes = mw_live_zero_bytes,
 	.robust_list = mw_live_robust_list,
 	.read_object = mw_live_read_object,

@@ -110,6 +110,9 @@ struct mw_err *mw_live_read_kpage(struct mw_source *src, enum mw_kpage which,
 struct mw_err *mw_live_read_memory(struct mw_source *src, pid_t pid, uint64_t addr,
 				   void *bytes, size_t len, enum mw_purpose purpose,
 				   size_t *got) MW_MUST_USE;
+struct mw_err *mw_live_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+				    void *bytes, size_t len, enum mw_purpose purpose,
+				    size_t *got) MW_MUST_USE;
 struct mw_err *mw_live_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
 				  uint64_t *ret) MW_MUST_USE;
 struct mw_err *mw_live_robust_list(struct mw_source *src, pid_t pid, pid_t tid,

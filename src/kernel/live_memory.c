@@ -6,7 +6,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* From where on process_vm_readv() is the faster of the two; measured, Linux 6.18. */
+enum { DIRECT_MIN = 32 << 10 };
 
 static struct mw_err *not_mapped(pid_t pid, uint64_t addr)
 {
@@ -61,6 +65,52 @@ struct mw_err *mw_live_read_memory(struct mw_source *src, pid_t pid, uint64_t ad
 	if (err)
 		return err;
 	err = read_mem(live, proc, addr, bytes, len, got);
+	mw_live_drop(live, proc);
+	return err;
+}
+
+/*
+ * Copies without a detour over a page of the kernel's own, which /proc/PID/mem makes:
+ * half the processor time, but a call itself costs more, so short reads are left to the
+ * other. How many bytes; 0 also when it is refused.
+ */
+static size_t read_direct(pid_t pid, uint64_t addr, void *bytes, size_t len)
+{
+	if (len < DIRECT_MIN)
+		return 0;
+	struct iovec to = { bytes, len };
+	struct iovec from = { (void *)(uintptr_t)addr, len };
+	ssize_t n = process_vm_readv(pid, &to, 1, &from, 1, 0);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+struct mw_err *mw_live_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+				    void *bytes, size_t len, enum mw_purpose purpose,
+				    size_t *got)
+{
+	struct mw_live *live = mw_live_of(src);
+	struct mw_live_proc *proc;
+	size_t rest = 0;
+
+	(void)purpose;
+	if (len > SSIZE_MAX)
+		return mw_err_new(MW_ERR_USAGE, 0, "mem", "%zu bytes are too many", len);
+	struct mw_err *err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	size_t done = read_direct(pid, addr, bytes, len);
+	/* It goes by pid, and that may be another process's by now. */
+	if (done && !mw_live_there(live, proc))
+		err = mw_live_mm_gone(live, proc, "mem");
+	else if (!done)
+		err = read_mem(live, proc, addr, bytes, len, got);
+	else if (done < len)
+		/* What fails behind the first bytes is only the end of them. */
+		mw_err_free(read_mem(live, proc, addr + done, (char *)bytes + done,
+				     len - done, &rest));
+	if (!err && done)
+		*got = done + rest;
 	mw_live_drop(live, proc);
 	return err;
 }
