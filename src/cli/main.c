@@ -59,6 +59,9 @@
  *     sizes.c             size classes, names
  *   src/heap/glibc/       malloc of glibc
  *     glibc.h
+ *     layout.c            where fields lie, by version
+ *     find.[ch] static.c scan.c    every libc; main_arena from the file, from memory
+ *     arenas.[ch] pieces.c         all arenas, and where their chunks lie
  *   src/explain/          what it means
  *     explain.c impl.h    classes, account and findings together; the sentence
  *     classify.c claims.h claims of classifiers laid over the regions

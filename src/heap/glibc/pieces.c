@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where the chunks of a main arena lie. As a rule they are one piece from mp_.sbrk_base
+ * to the end of top. Two things break that. Someone else may call sbrk() too: glibc then
+ * closes its old top with two fence posts (chunks of 16 bytes) and goes on behind the
+ * foreign memory, which it counts as its own. And sbrk() may fail: then malloc takes
+ * mappings of at least 1 MiB, sets NONCONTIGUOUS, and nothing tells where they are.
+ *
+ * Source: sysmalloc() and sysmalloc_mmap_fallback() in glibc malloc/malloc.c.
+ */
+#include "heap/glibc/arenas.h"
+
+#include <string.h>
+
+enum {
+	FENCE = 16,           /* bytes of a fence post */
+	CHAIN = 64,           /* chunks in a row that are no accident */
+	MAX_TRIES = 1 << 20,  /* pages where a piece may begin */
+	MAX_PLACES = 1 << 24, /* places where one may begin behind a fence: 256 MiB */
+	WINDOW = 64 << 10,
+};
+
+static const uint64_t ALIGN_MASK = 15;
+
+static uint64_t align_up(uint64_t addr)
+{
+	return (addr + ALIGN_MASK) & ~ALIGN_MASK;
+}
+
+/* How a run of chunks ended. */
+enum chain_end { CHAIN_BROKEN, CHAIN_FENCE, CHAIN_TOP, CHAIN_GOES_ON };
+
+/* One header, through a window: chains are followed upward. */
+static bool header(struct mw_memory *window, uint64_t chunk, uint64_t *size,
+		   uint64_t *flags)
+{
+	size_t len;
+	uint64_t word;
+	const unsigned char *bytes = mw_memory_lend(window, chunk + 8, 8, &len);
+	if (!bytes)
+		return false;
+	memcpy(&word, bytes, sizeof(word));
+	*flags = word & MW_CHUNK_FLAGS;
+	*size = word & ~(uint64_t)MW_CHUNK_FLAGS;
+	return true;
+}
+
+/*
+ * Follows chunks from `chunk` on for at most `max` steps, up to a pair of fence posts or
+ * to top. Chunks of the main arena have neither of the other two flags.
+ */
+static enum chain_end follow(struct mw_memory *window, uint64_t chunk, uint64_t top,
+			     uint64_t limit, size_t max, uint64_t *end)
+{
+	uint64_t size, flags;
+	bool fence = false;
+	for (size_t n = 0; n < max; n++) {
+		if (!header(window, chunk, &size, &flags) ||
+		    (flags & (MW_IS_MMAPPED | MW_NON_MAIN_ARENA)) || (size & 15) ||
+		    (n == 0 && !(flags & MW_PREV_INUSE)) || size < FENCE ||
+		    size > limit - chunk || (fence && size != FENCE))
+			return CHAIN_BROKEN;
+		*end = chunk + size;
+		if (chunk == top)
+			return CHAIN_TOP;
+		if (fence)
+			return CHAIN_FENCE;
+		fence = size == FENCE;
+		chunk += size;
+		if (chunk >= limit)
+			return CHAIN_BROKEN;
+	}
+	return CHAIN_GOES_ON;
+}
+
+/* Whether every address in between is mapped, and writable. */
+static bool is_mapped(const struct mw_heap_walk *walk, uint64_t start, uint64_t end)
+{
+	for (uint64_t at = start; at < end;) {
+		const struct mw_region *region = mw_snapshot_find(walk->snap, at);
+		if (!region || !(region->perms & MW_PERM_WRITE))
+			return false;
+		at = region->end;
+	}
+	return start < end;
+}
+
+/*
+ * One piece up to the end of top. Where it begins is mp_.sbrk_base; without a known
+ * malloc_par system_mem says the same, foreign memory included.
+ */
+static struct mw_err *contiguous(struct mw_heap_walk *walk, const struct mw_glibc *libc,
+				 const struct mw_glibc_arena *arena,
+				 struct mw_glibc_piece_vec *ret, bool *whole)
+{
+	uint64_t flags, size = mw_glibc_chunk_size(&walk->memory, arena->top, &flags);
+	uint64_t base[2] = { libc->sbrk_base }, end;
+	*whole = false;
+	if (!size || __builtin_add_overflow(arena->top, size, &end) ||
+	    __builtin_sub_overflow(end, arena->system_mem, &base[1]))
+		return NULL;
+	for (int i = 0; i < 2 && !*whole; i++) {
+		struct mw_glibc_piece piece = { base[i], end, align_up(base[i]), true };
+		if (!base[i] || base[i] > arena->top || !is_mapped(walk, base[i], end))
+			continue;
+		if (!mw_vec_add(ret, piece))
+			return mw_err_nomem();
+		*whole = true;
+	}
+	return NULL;
+}
+
+/* A search for mappings that serve a main arena. */
+struct hunt {
+	struct mw_heap_walk *walk;
+	const struct mw_glibc_arena *arena;
+	struct mw_glibc_piece_vec *ret;
+	struct mw_memory reader;
+	uint64_t sum;
+	size_t left; /* places still to be tried */
+};
+
+static bool may_serve(const struct mw_region *region)
+{
+	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
+	return (region->perms & (want | MW_PERM_SHARED)) == want && !region->ino &&
+	       strncmp(region->name, "[stack", 6) != 0;
+}
+
+/* A piece at `start`: chunks in a row to a page's end. 0 when there is none. */
+static uint64_t piece_end(struct hunt *hunt, uint64_t start, uint64_t limit, bool *last)
+{
+	uint64_t end, top = hunt->arena->top;
+	enum chain_end how = follow(&hunt->reader, start, top, limit, SIZE_MAX, &end);
+	*last = how == CHAIN_TOP;
+	if (how != CHAIN_TOP && how != CHAIN_FENCE)
+		return 0;
+	return end & (hunt->walk->page_size - 1) ? 0 : end;
+}
+
+/* Where a block with its own mapping at `start` ends; the next page when it is none. */
+static uint64_t behind_mapped(struct hunt *hunt, uint64_t start, uint64_t limit)
+{
+	const uint64_t page = hunt->walk->page_size;
+	uint64_t size, flags;
+	bool mapped = header(&hunt->reader, start, &size, &flags) &&
+		      flags == MW_IS_MMAPPED && size >= page && size < limit - start;
+	return start + (mapped ? (size + page - 1) & ~(page - 1) : page);
+}
+
+/* The next page that is there; `to` when there is none. */
+static uint64_t next_present(struct hunt *hunt, uint64_t from, uint64_t to)
+{
+	while (from < to && mw_memory_stretch(&hunt->reader, from, from + 1) == from)
+		from = hunt->reader.end;
+	return from < to ? from : to;
+}
+
+/* Every page of [from, to): memory that is mapped alike. */
+static struct mw_err *hunt_in(struct hunt *hunt, uint64_t from, uint64_t to)
+{
+	while ((from = next_present(hunt, from, to)) < to && hunt->left &&
+	       hunt->sum < hunt->arena->system_mem) {
+		struct mw_glibc_piece piece = { .start = from, .first = from };
+		hunt->left--;
+		piece.end = piece_end(hunt, from, to, &piece.last);
+		if (!piece.end) {
+			from = behind_mapped(hunt, from, to);
+			continue;
+		}
+		if (!mw_vec_add(hunt->ret, piece))
+			return mw_err_nomem();
+		hunt->sum += piece.end - piece.start;
+		from = piece.end;
+	}
+	return NULL;
+}
+
+/* Mappings that follow each other may hold one piece: madvise() splits them. */
+static struct mw_err *hunt_all(struct hunt *hunt)
+{
+	size_t n;
+	const struct mw_region *regions = mw_snapshot_regions(hunt->walk->snap, &n);
+	struct mw_err *err = NULL;
+	for (size_t i = 0, next; i < n && !err; i = next) {
+		next = i + 1;
+		if (!may_serve(&regions[i]))
+			continue;
+		while (next < n && may_serve(&regions[next]) &&
+		       regions[next].start == regions[next - 1].end)
+			next++;
+		err = hunt_in(hunt, regions[i].start, regions[next - 1].end);
+	}
+	return err;
+}
+
+/* The piece that was begun with sbrk(), if any, does not begin with a page. */
+static struct mw_err *hunt_base(struct hunt *hunt, uint64_t base)
+{
+	const uint64_t page = hunt->walk->page_size;
+	const struct mw_region *region = mw_snapshot_find(hunt->walk->snap, base);
+	struct mw_glibc_piece piece = { .start = base, .first = align_up(base) };
+	if (!base || !region || !(base & (page - 1)))
+		return NULL;
+	piece.end = piece_end(hunt, piece.first, region->end, &piece.last);
+	if (!piece.end)
+		return NULL;
+	hunt->sum += piece.end - piece.start;
+	return mw_vec_add(hunt->ret, piece) ? NULL : mw_err_nomem();
+}
+
+static struct mw_err *scattered(struct mw_heap_walk *walk, const struct mw_glibc *libc,
+				const struct mw_glibc_arena *arena,
+				struct mw_glibc_piece_vec *ret, bool *whole)
+{
+	struct hunt hunt = {
+		.walk = walk, .arena = arena, .ret = ret, .left = MAX_TRIES
+	};
+	struct mw_err *err =
+		mw_memory_init(&hunt.reader, walk->snap, MW_READ_CONTENTS, WINDOW);
+	hunt.reader.still = walk->opts->still;
+	if (!err)
+		err = hunt_base(&hunt, libc->sbrk_base);
+	if (!err)
+		err = hunt_all(&hunt);
+	*whole = hunt.sum == arena->system_mem;
+	mw_memory_deinit(&hunt.reader);
+	return err;
+}
+
+struct mw_err *mw_glibc_main_pieces(struct mw_heap_walk *walk,
+				    const struct mw_glibc *libc,
+				    const struct mw_glibc_arena *arena,
+				    struct mw_glibc_piece_vec *ret, bool *whole)
+{
+	return arena->noncontiguous ? scattered(walk, libc, arena, ret, whole)
+				    : contiguous(walk, libc, arena, ret, whole);
+}
+
+/* Whether a run of chunks begins here that is long enough, or ends as one must. */
+static bool begins_chain(struct mw_memory *reader, uint64_t chunk, uint64_t top,
+			 uint64_t limit)
+{
+	uint64_t end;
+	return follow(reader, chunk, top, limit, CHAIN, &end) != CHAIN_BROKEN;
+}
+
+uint64_t mw_glibc_behind_fence(struct mw_heap_walk *walk,
+			       const struct mw_glibc_arena *arena, uint64_t end,
+			       uint64_t limit)
+{
+	mw_auto_memory reader = { 0 }, ahead = { 0 };
+	mw_auto_err err = mw_memory_init(&reader, walk->snap, MW_READ_CONTENTS, WINDOW);
+	mw_auto_err err2 =
+		err ? NULL : mw_memory_init(&ahead, walk->snap, MW_READ_CONTENTS, WINDOW);
+	if (err || err2)
+		return 0;
+	reader.still = ahead.still = walk->opts->still;
+	size_t left = MAX_PLACES;
+	for (uint64_t at = align_up(end); at < limit && left; left--) {
+		uint64_t size, flags;
+		if (mw_memory_stretch(&reader, at, at + 1) == at) {
+			at = reader.end;
+			continue;
+		}
+		if (header(&reader, at, &size, &flags) && flags == MW_PREV_INUSE &&
+		    size >= MW_CHUNK_MIN && begins_chain(&ahead, at, arena->top, limit))
+			return at;
+		at += MW_CHUNK_HEADER;
+	}
+	return 0;
+}
