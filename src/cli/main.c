@@ -25,11 +25,19 @@
  *     live_memory.c       /proc/PID/mem, robust lists
  *     live_object.c       mapped files, deleted or not
  *     live_fds.c          open files that are memory
+ *     regular.[ch]        opens files that somebody else named
  *     live_hold.c         a process held still, and what only a held one tells
  *     probe.c uapi.h      what this kernel has; structures newer than its headers
  *   src/kernel/hold/      holds a target still, bounded, whatever happens to us
  *     hold.[ch]           our side of it
  *     holder.[ch] threads.c registers.[ch]    the child process that does it
+ *   src/kernel/core/      core files
+ *     core.[ch]           a core as a source: who, which threads
+ *     headers.c notes.c   what is where in the file
+ *     regions.c head.c    mappings, and what no core says of them
+ *     memory.c            what was dumped
+ *     objects.c           mapped files, when they are still the same
+ *     texts.c             what the kernel would have said
  *   src/kernel/record/    recorded trees
  *     tee.c               asks another source and records its answers
  *     record.[ch] spans.[ch] words.[ch] errors.[ch] sorted.h    what is recorded
@@ -210,9 +218,19 @@ static int exit_status(enum mw_errc code)
 
 static struct mw_err *open_source(struct mw_cli *cli)
 {
+	static const enum mw_opt_id places[] = { MW_OPT_ROOT, MW_OPT_CORE, MW_OPT_END };
 	const char *root = cli->opts.value[MW_OPT_ROOT];
-	struct mw_err *err = root ? mw_source_open_tree(root, &cli->src)
-				  : mw_source_open_live(&cli->src);
+	const char *core = cli->opts.value[MW_OPT_CORE];
+	const char *exe = cli->opts.value[MW_OPT_EXE];
+	enum mw_opt_id place;
+	struct mw_err *err = mw_opt_one_of(&cli->opts, places, &place);
+	if (!err && exe && !core)
+		err = mw_err_new(MW_ERR_USAGE, 0, exe, "--exe goes with --core");
+	if (err)
+		return err;
+	err = core   ? mw_source_open_core(core, exe, &cli->src)
+	      : root ? mw_source_open_tree(root, &cli->src)
+		     : mw_source_open_live(&cli->src);
 	/* It is the recording that was not found, and no process. */
 	if (err && err->code == MW_ERR_NOTFOUND)
 		err->code = MW_ERR_USAGE;

@@ -6,65 +6,19 @@
  * when its inode is the mapped one.
  */
 #include "kernel/live.h"
+#include "kernel/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-/*
- * Where a read may reach a device or change something, regular file or not. Such file
- * systems have no device of their own: major 0.
- */
-static bool is_kernel_fs(int fd, dev_t dev)
-{
-	struct statfs fs;
-
-	if (major(dev) != 0)
-		return false;
-	if (fstatfs(fd, &fs) != 0)
-		return true;
-	return fs.f_type == SYSFS_MAGIC || fs.f_type == PROC_SUPER_MAGIC ||
-	       fs.f_type == DEBUGFS_MAGIC || fs.f_type == TRACEFS_MAGIC;
-}
-
-/*
- * The inode number decides. The device is not compared: btrfs and overlayfs report
- * another one through stat than maps prints.
- */
-static bool is_object(int fd, const struct mw_object *obj)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == obj->ino &&
-	       !is_kernel_fs(fd, st.st_dev);
-}
-
-/*
- * Opens a regular file that is the object. It is looked at through O_PATH first, which
- * opens nothing, and that very inode is opened then: a path that turns into a device or
- * a FIFO in between cannot be touched by mistake.
- */
+/* The inode tells which file it is; one that nobody named is no object. */
 static int open_checked(int dir, const char *path, const struct mw_object *obj)
 {
-	char self[MW_LIVE_NAME];
-	int fd = -1;
-
-	int look = openat(dir, path, O_PATH | O_CLOEXEC);
-	if (look < 0)
-		return -1;
-	if (is_object(look, obj)) {
-		snprintf(self, sizeof(self), "/proc/self/fd/%d", look);
-		fd = open(self, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	}
-	close(look);
-	return fd;
+	return obj->ino ? mw_regular_open(dir, path, obj->ino) : -1;
 }
 
 /* Tries the ways in order of trust. -1 when none leads there. */
