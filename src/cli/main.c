@@ -45,6 +45,7 @@
  *     tree.c              answers from a recorded tree
  *     tree_files.h tree_dir.c tree_read.c tree_write.c    its files
  *     tree_place.[ch]     which file holds which answer
+ *     stack_cache.[ch]    stacks that glibc keeps of threads that ended
  *   src/model/            what was seen
  *     snapshot.c impl.h noscan.h    takes a snapshot: who, mappings, pages, threads
  *     find.[ch]           a process by name; the largest
