@@ -27,6 +27,7 @@
  *     live_fds.c          open files that are memory
  *     regular.[ch]        opens files that somebody else named
  *     live_hold.c         a process held still, and what only a held one tells
+ *     live_kept.c         pointers that only the kernel keeps
  *     probe.c uapi.h      what this kernel has; structures newer than its headers
  *   src/kernel/hold/      holds a target still, bounded, whatever happens to us
  *     hold.[ch]           our side of it

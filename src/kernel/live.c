@@ -236,6 +236,7 @@ static const struct mw_source_ops live_ops = {
 	.stop = mw_live_stop,
 	.resume = mw_live_resume,
 	.list_registers = mw_live_list_registers,
+	.list_kept = mw_live_list_kept,
 };
 
 /* One clock less the other: the same at any moment, until somebody sets the time. */

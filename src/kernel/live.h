@@ -128,5 +128,7 @@ struct mw_err *mw_live_resume(struct mw_source *src, uint64_t *held_ns,
 			      bool *cut) MW_MUST_USE;
 struct mw_err *mw_live_list_registers(struct mw_source *src, pid_t pid,
 				      struct mw_registers_list *out) MW_MUST_USE;
+struct mw_err *mw_live_list_kept(struct mw_source *src, pid_t pid,
+				 struct mw_words *out) MW_MUST_USE;
 struct mw_err *mw_live_probe(struct mw_source *src, enum mw_feature feature,
 			     bool *ret) MW_MUST_USE;
