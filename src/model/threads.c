@@ -2,8 +2,10 @@
 #include "model/threads.h"
 
 #include "base/buf.h"
+#include "base/vec.h"
 #include "procfs/pagebits.h"
 #include "procfs/status.h"
+#include <memwhy/hold.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,9 @@ struct reader {
 	bool nested;           /* thread ids inside differ from those outside */
 	uint64_t stack_offset; /* of glibc's stack fields, once found; else 0 */
 	uint64_t page_size;
+	struct mw_registers_list registers; /* of a process that stands still */
+	size_t next;                        /* where the one asked for next may be */
+	bool asked;                         /* for them */
 };
 
 /* An absent page must not be faulted in; where page maps are denied, memory is too. */
@@ -113,15 +118,19 @@ static void glibc_stack(struct reader *reader, struct mw_thread *thread)
 	}
 }
 
-static bool glibc_thread(struct reader *reader, struct mw_thread *thread, uint64_t head,
+/* A thread pointer at whose descriptor the thread's own id is not asked for. */
+enum { ANY_TID = 0 };
+
+static bool glibc_thread(struct reader *reader, struct mw_thread *thread, uint64_t tp,
 			 uint64_t ns_tid)
 {
-	uint64_t words[3], tid, tp;
-	if (__builtin_sub_overflow(head, GLIBC_ROBUST_HEAD, &tp) || (tp & 7))
+	uint64_t words[3], tid;
+	if (!tp || (tp & 7))
 		return false;
 	if (!read_words(reader, tp, words, 3) || words[0] != tp || words[2] != tp)
 		return false;
-	if (!read_words(reader, tp + GLIBC_TID, &tid, 1) || (uint32_t)tid != ns_tid)
+	if (!read_words(reader, tp + GLIBC_TID, &tid, 1) ||
+	    (ns_tid != ANY_TID && (uint32_t)tid != ns_tid))
 		return false;
 	thread->tcb = tp;
 	glibc_stack(reader, thread);
@@ -129,10 +138,10 @@ static bool glibc_thread(struct reader *reader, struct mw_thread *thread, uint64
 }
 
 static bool musl_thread(const struct reader *reader, struct mw_thread *thread,
-			uint64_t head, uint64_t ns_tid)
+			uint64_t tp, uint64_t ns_tid)
 {
-	uint64_t self, tid, map[5], tp;
-	if (__builtin_sub_overflow(head, MUSL_ROBUST_HEAD, &tp) || (tp & 7))
+	uint64_t self, tid, map[5];
+	if (!tp || (tp & 7))
 		return false;
 	if (!read_words(reader, tp, &self, 1) || self != tp)
 		return false;
@@ -164,15 +173,57 @@ static bool inner_tid(const struct reader *reader, pid_t tid, uint64_t *ret)
 	return status.n_ns > 0;
 }
 
-static void read_descriptor(struct reader *reader, struct mw_thread *thread)
+/* The thread pointer among the registers, where they are known: 0 elsewhere. */
+static uint64_t thread_pointer(struct reader *reader, pid_t tid)
 {
-	uint64_t head, ns_tid;
+	const struct mw_registers_list *list = &reader->registers;
+	if (!reader->asked)
+		mw_err_free(mw_source_list_registers(reader->src, reader->pid,
+						     &reader->registers));
+	reader->asked = true;
+	/* Both lists rise, as a rule. */
+	for (size_t i = 0; i < list->n; i++) {
+		size_t at = (reader->next + i) % list->n;
+		if (list->items[at].tid != tid)
+			continue;
+		reader->next = at + 1;
+		return list->items[at].tp;
+	}
+	return 0;
+}
+
+/*
+ * By its registers: of a core, which has no robust lists, and of a stopped thread that
+ * never set one. A core's thread may have other ids than those its process knew.
+ */
+static void by_registers(struct reader *reader, struct mw_thread *thread)
+{
+	bool core = mw_source_facts(reader->src)->core;
+	uint64_t ns_tid, tp = thread_pointer(reader, thread->tid);
+	if (!tp || !inner_tid(reader, thread->tid, &ns_tid))
+		return;
+	if (!glibc_thread(reader, thread, tp, core ? ANY_TID : ns_tid))
+		musl_thread(reader, thread, tp, ns_tid);
+}
+
+static bool by_robust_list(struct reader *reader, struct mw_thread *thread)
+{
+	uint64_t head, ns_tid, tp;
 	mw_auto_err err =
 		mw_source_robust_list(reader->src, reader->pid, thread->tid, &head);
 	if (err || !head || !inner_tid(reader, thread->tid, &ns_tid))
-		return;
-	if (!glibc_thread(reader, thread, head, ns_tid))
-		musl_thread(reader, thread, head, ns_tid);
+		return false;
+	if (!__builtin_sub_overflow(head, GLIBC_ROBUST_HEAD, &tp) &&
+	    glibc_thread(reader, thread, tp, ns_tid))
+		return true;
+	return !__builtin_sub_overflow(head, MUSL_ROBUST_HEAD, &tp) &&
+	       musl_thread(reader, thread, tp, ns_tid);
+}
+
+static void read_descriptor(struct reader *reader, struct mw_thread *thread)
+{
+	if (mw_source_facts(reader->src)->core || !by_robust_list(reader, thread))
+		by_registers(reader, thread);
 }
 
 /* Sets *gone when the thread ended meanwhile. */
@@ -231,6 +282,7 @@ struct mw_err *mw_threads_read(struct mw_source *src, const struct mw_process *p
 			      : mw_err_nomem();
 	}
 	free(ids.items);
+	mw_vec_deinit(&reader.registers);
 	if (err)
 		return err;
 	*ret = threads;

@@ -4,6 +4,7 @@
  * get_robust_list(2) tells an address inside the C library's thread descriptor, whether
  * the thread runs or sleeps, and the descriptor names its stack block. Nothing is
  * believed that does not verify: the descriptor must point at itself and hold the tid.
+ * Where registers are known (a stopped process, a core), their thread pointer serves too.
  *
  * Layouts: glibc nptl/descr.h (x86-64, 2.5 and later; the stack fields moved over time
  * and are searched for), musl 1.2 src/internal/pthread_impl.h. A thread of another C

@@ -186,17 +186,19 @@ static bool is_zero(const struct mw_core *core, uint64_t start, uint64_t end)
 
 /*
  * gdb claims that everything may be read. What may not is told by what is in it: nothing.
- * Read-only memory that nobody ever wrote has no other use.
+ * Read-only memory that nobody ever wrote has no other use. Its zeros are not memory.
  */
-static void take_access(const struct mw_core *core, struct mw_core_region *region)
+static void take_access(struct mw_core *core, struct mw_core_region *region)
 {
 	uint64_t len = region->end - region->start;
 	uint64_t looked = len < LOOKED_AT ? len : LOOKED_AT;
 
 	if (core->gdb && is_anon(region, MW_PERM_READ) &&
 	    is_zero(core, region->start, region->start + looked) &&
-	    is_zero(core, region->end - looked, region->end))
+	    is_zero(core, region->end - looked, region->end)) {
 		region->perms = 0;
+		core->loads.items[region->load].len = 0;
+	}
 }
 
 /* Of a file that was not dumped, only its own headers say how it was mapped. */
