@@ -46,7 +46,6 @@
  *     tree.c              answers from a recorded tree
  *     tree_files.h tree_dir.c tree_read.c tree_write.c    its files
  *     tree_place.[ch]     which file holds which answer
- *     stack_cache.[ch]    stacks that glibc keeps of threads that ended
  *   src/model/            what was seen
  *     snapshot.c impl.h noscan.h    takes a snapshot: who, mappings, pages, threads
  *     find.[ch]           a process by name; the largest
@@ -55,6 +54,7 @@
  *     smaps.c             the smaps engine
  *     count.c gaps.c      counting bytes from page runs; what could not be seen
  *     threads.[ch]        threads and their stacks, from robust lists
+ *     stack_cache.[ch]    stacks that glibc keeps of threads that ended
  *     memory.[ch]         the target's memory, and only what is present of it
  *     access.[ch]         what this user may read, and the commands that help
  *   src/model/pages/      the page engine
