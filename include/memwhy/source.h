@@ -125,6 +125,7 @@ struct mw_facts {
 	bool parallel;        /* read_pagemap may be called from several threads */
 	const char *release;  /* the kernel's, "" when unknown; owned by the source */
 	const char *root;     /* a recording's directory, as it was given; else NULL */
+	const char *core_path, *core_exe; /* a core's, as they were given; else NULL */
 };
 
 /* Opens this machine. */

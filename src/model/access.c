@@ -133,17 +133,25 @@ static bool add_word(struct mw_buf *text, const char *word)
 	return ok && mw_buf_printf(text, "'");
 }
 
+static bool add_option(struct mw_buf *text, const char *option, const char *value)
+{
+	return !value || (mw_buf_printf(text, " %s ", option) && add_word(text, value));
+}
+
 const char *mw_advice_command(struct mw_source *src, struct mw_arena *arena,
 			      const char *verb, pid_t pid, const char *options)
 {
-	const char *root = mw_source_facts(src)->root;
+	const struct mw_facts *facts = mw_source_facts(src);
 	mw_auto_buf text = { 0 };
-	bool ok = mw_buf_printf(&text, "memwhy%s%s", verb[0] ? " " : "", verb);
-	if (ok && root)
-		ok = mw_buf_printf(&text, " --root ") && add_word(&text, root);
+	bool ok = mw_buf_printf(&text, "memwhy%s%s", verb[0] ? " " : "", verb) &&
+		  add_option(&text, "--root", facts->root) &&
+		  add_option(&text, "--core", facts->core_path) &&
+		  add_option(&text, "--exe", facts->core_exe);
+	/* A core is of one process. */
+	if (ok && !facts->core_path)
+		ok = mw_buf_printf(&text, " %d", (int)pid);
 	if (ok)
-		ok = mw_buf_printf(&text, " %d%s%s", (int)pid, options[0] ? " " : "",
-				   options);
+		ok = mw_buf_printf(&text, "%s%s", options[0] ? " " : "", options);
 	return ok ? mw_arena_strdup(arena, mw_buf_str(&text)) : NULL;
 }
 

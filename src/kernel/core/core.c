@@ -135,6 +135,7 @@ static struct mw_err *open_file(struct mw_core *core, const char *path)
 	core->path = mw_arena_strdup(&core->arena, path);
 	if (!core->path)
 		return mw_err_nomem();
+	core->base.facts.core_path = core->path;
 	core->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (core->fd < 0 || fstat(core->fd, &st) != 0)
 		return mw_err_sys(errno, path);
@@ -171,6 +172,7 @@ static struct mw_err *load(struct mw_core *core, const char *path, const char *e
 	err = mw_core_make_regions(core);
 	if (!err && exe)
 		err = mw_core_set_exe(core, exe);
+	core->base.facts.core_exe = core->exe_path;
 	return err;
 }
 
