@@ -24,7 +24,8 @@ struct mw_blocks {
 /* What the allocator keeps: free chunks, cached blocks, top. */
 struct mw_kept {
 	uint64_t bytes;
-	/* Resident bytes among them; the three below partition it. */
+	/* Resident bytes among them; the three below partition it. All UINT64_MAX where
+	 * the snapshot does not know what is resident (no page runs; a core). */
 	uint64_t resident;
 	uint64_t trimmable;   /* whole pages that malloc_trim(0) would give back */
 	uint64_t pinned;      /* on pages that also hold live blocks or headers */

@@ -38,7 +38,10 @@ struct mw_err *mw_heap_gap(struct mw_heap_walk *walk, const char *what, const ch
 struct mw_err *mw_heap_area_add(struct mw_heap_walk *walk,
 				const struct mw_heap_area *area)
 {
-	return mw_vec_add(&walk->areas, *area) ? NULL : mw_err_nomem();
+	const struct mw_block_sink *sink = walk->opts->sink;
+	if (!mw_vec_add(&walk->areas, *area))
+		return mw_err_nomem();
+	return sink ? sink->area(sink->ctx, area) : NULL;
 }
 
 static int by_start(const void *a, const void *b)
