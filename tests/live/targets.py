@@ -184,7 +184,8 @@ def postgres_program(name):
 
 
 @contextlib.contextmanager
-def postgres():
+def postgres_server(**env):
+    """A server at rest, and the directory of its socket; its role is `mw`."""
     initdb, server = postgres_program("initdb"), postgres_program("postgres")
     user = live.NOBODY if os.geteuid() == 0 else None
     as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
@@ -197,12 +198,19 @@ def postgres():
                        env=environment(place), cwd=place)
         with live.Target([server, "-D", data, "-k", place, "-c", "listen_addresses=",
                           "-c", "fsync=off"], ready=None, user=user, cwd=place,
-                         env=environment(place), stderr=subprocess.DEVNULL) as target:
+                         env=dict(environment(place), **env),
+                         stderr=subprocess.DEVNULL) as target:
             live.wait_until(lambda: connects(place / ".s.PGSQL.5432"), "postgres", 60)
             live.wait_until(lambda: len(live.children(target.pid)) >= 4, "its helpers")
             time.sleep(0.5)
-            yield {"postgres": target.pid,
-                   "postgres helper": min(live.children(target.pid))}
+            yield target, place
+
+
+@contextlib.contextmanager
+def postgres():
+    with postgres_server() as (target, _):
+        yield {"postgres": target.pid,
+               "postgres helper": min(live.children(target.pid))}
 
 
 NGINX = """
