@@ -44,7 +44,8 @@ struct mw_cmd {
 	struct mw_err *(*run)(struct mw_cli *cli);
 };
 
-extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_capture, mw_cmd_doctor;
+extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_heap, mw_cmd_size,
+	mw_cmd_capture, mw_cmd_doctor;
 
 /* The process the operands and --largest name. AMBIGUOUS lists all that fit. */
 struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret) MW_MUST_USE;
@@ -89,7 +90,7 @@ struct mw_heap_opts;
 /* What is done with a target at rest: mw_heap_take() or mw_reach_gather(). */
 struct mw_looker {
 	void *ctx;
-	unsigned want; /* of the snapshot, besides frames and threads */
+	unsigned want; /* of the snapshot, besides threads */
 	enum mw_hold hold;
 	/* Reads all that must be read at rest. Errors end the look. */
 	struct mw_err *(*take)(void *ctx, const struct mw_snapshot *snap,
@@ -135,6 +136,17 @@ static inline void mw_look_auto_free(struct mw_look **look)
 	mw_look_free(*look);
 }
 #define mw_auto_look __attribute__((cleanup(mw_look_auto_free))) struct mw_look *
+
+/* What is done for `heap`: mw_heap_take(). */
+extern const struct mw_looker mw_looker_heap;
+
+struct mw_view_stop;
+
+/* The same for views, which know no commands. */
+struct mw_view_stop mw_cli_view_stop(const struct mw_stopped *stopped);
+
+/* True when mappings were wanted and denied; a kernel thread simply has none. */
+bool mw_cli_is_limited(const struct mw_snapshot *snap);
 
 /* A writer on standard output, as the options say. */
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret) MW_MUST_USE;

@@ -138,8 +138,7 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 	if (err)
 		return err;
 	answer.ex = ex;
-	answer.stop =
-		(struct mw_view_stop){ stopped.asked, stopped.held_ns, stopped.cut };
+	answer.stop = mw_cli_view_stop(&stopped);
 	return show(cli, &answer);
 }
 

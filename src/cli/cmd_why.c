@@ -2,15 +2,17 @@
 /* memwhy [why] PID: the account of every resident byte. */
 #include "cli/cmd.h"
 #include "view/view.h"
+#include <memwhy/heap.h>
 
-static const enum mw_opt_id opts[] = { MW_OPT_LARGEST, MW_OPT_STOP, MW_OPT_MAX_STOP,
-				       MW_OPT_ENGINE,  MW_OPT_JOBS, MW_OPT_SMAPS,
-				       MW_OPT_END };
+static const enum mw_opt_id opts[] = {
+	MW_OPT_LARGEST, MW_OPT_STOP,  MW_OPT_NO_STOP, MW_OPT_MAX_STOP, MW_OPT_ENGINE,
+	MW_OPT_JOBS,    MW_OPT_SMAPS, MW_OPT_CORE,    MW_OPT_EXE,      MW_OPT_END,
+};
 
 static struct mw_err *show(struct mw_cli *cli, const struct mw_explanation *ex,
 			   const struct mw_stopped *stopped)
 {
-	struct mw_view_stop stop = { stopped->asked, stopped->held_ns, stopped->cut };
+	struct mw_view_stop stop = mw_cli_view_stop(stopped);
 	struct mw_out *out;
 	struct mw_err *err = mw_cli_out(cli, &out);
 	return err ? err
@@ -19,32 +21,31 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_explanation *ex,
 					       mw_opt_set(&cli->opts, MW_OPT_VERBOSE)));
 }
 
-/* Limited: regions were wanted and denied; a kernel thread simply has none. */
-static bool is_limited(const struct mw_snapshot *snap)
-{
-	return mw_snapshot_process(snap)->vm_size != UINT64_MAX &&
-	       !(mw_snapshot_totals(snap)->sum.have & MW_HAVE_RSS);
-}
-
 static struct mw_err *run(struct mw_cli *cli)
 {
-	mw_auto_snapshot snap = NULL;
+	mw_auto_look look = NULL;
+	mw_auto_heap heap = NULL;
 	mw_auto_explanation ex = NULL;
 	struct mw_stopped stopped;
+	struct mw_looker looker = mw_looker_heap;
 	pid_t pid;
-	unsigned want = MW_WANT_FRAMES | MW_WANT_CHEAP_ROLLUP | MW_WANT_THREADS;
+	looker.hold = MW_HOLD_UNSETTLED;
+	looker.want = MW_WANT_FRAMES | MW_WANT_CHEAP_ROLLUP;
 	if (mw_opt_set(&cli->opts, MW_OPT_SMAPS))
-		want |= MW_WANT_ROLLUP;
+		looker.want |= MW_WANT_ROLLUP;
 	struct mw_err *err = mw_cli_target(cli, &pid);
 	if (!err)
-		err = mw_cli_snapshot(cli, pid, want, &snap);
-	if (!err)
-		err = mw_explain(snap, NULL, &ex);
-	if (!err)
-		err = mw_cli_release(cli, snap, &stopped);
+		err = mw_cli_look(cli, pid, &looker, &look);
 	if (err)
 		return err;
-	cli->status = is_limited(snap) ? MW_EXIT_LIMITED : MW_EXIT_OK;
+	heap = mw_look_taken(look);
+	err = mw_explain(mw_look_snapshot(look), heap, &ex);
+	if (!err)
+		err = mw_look_end(look, &stopped);
+	if (err)
+		return err;
+	cli->status =
+		mw_cli_is_limited(mw_look_snapshot(look)) ? MW_EXIT_LIMITED : MW_EXIT_OK;
 	return show(cli, ex, &stopped);
 }
 

@@ -140,7 +140,7 @@ static struct mw_err *read_once(struct mw_look *look, pid_t pid, bool still,
 {
 	struct reading reading = { .still = still };
 	struct mw_snapshot_opts opts = {
-		.want = MW_WANT_FRAMES | MW_WANT_THREADS | look->looker->want,
+		.want = MW_WANT_THREADS | look->looker->want,
 		.gentle = !still,
 	};
 	struct mw_err *err = still ? read_registers(look, &reading) : NULL;

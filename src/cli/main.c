@@ -94,13 +94,15 @@
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
  *     capture.[ch] doctor.[ch]
+ *   src/view/heap/        what is live in a heap, and what is kept
+ *     heap.[ch] json.c tables.c
  *   src/out/              typed tables to text, JSON, CSV
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_capture.c cmd_doctor.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
  *     look.c              a process held still, copied or running while its heap is read
@@ -119,6 +121,8 @@
 static const struct mw_cmd *const commands[] = {
 	&mw_cmd_why,
 	&mw_cmd_map,
+	&mw_cmd_size,
+	&mw_cmd_heap,
 	&mw_cmd_capture,
 	&mw_cmd_doctor,
 

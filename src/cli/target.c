@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "cli/cmd.h"
 #include "model/find.h"
+#include "view/view.h"
 #include <memwhy/hold.h>
 #include <memwhy/snapshot.h>
 
@@ -101,8 +102,8 @@ struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
 				  "no process has an empty name");
 	if (!operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
 		return mw_find_largest(cli->src, getpid(), ret);
-	if (!operand && (mw_opt_set(&cli->opts, MW_OPT_ROOT) ||
-			 mw_opt_set(&cli->opts, MW_OPT_CORE)))
+	if (!operand &&
+	    (mw_opt_set(&cli->opts, MW_OPT_ROOT) || mw_opt_set(&cli->opts, MW_OPT_CORE)))
 		return recorded(cli, ret);
 	if (!operand)
 		return mw_err_new(MW_ERR_USAGE, 0, "",
@@ -159,6 +160,22 @@ struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap
 	if (err || !ret->asked)
 		return err;
 	return mw_source_resume(cli->src, &ret->held_ns, &ret->cut);
+}
+
+struct mw_view_stop mw_cli_view_stop(const struct mw_stopped *stopped)
+{
+	return (struct mw_view_stop){ .asked = stopped->asked,
+				      .held_ns = stopped->held_ns,
+				      .cut = stopped->cut,
+				      .n = stopped->n,
+				      .longest_ns = stopped->longest_ns,
+				      .forked = stopped->forked };
+}
+
+bool mw_cli_is_limited(const struct mw_snapshot *snap)
+{
+	return mw_snapshot_process(snap)->vm_size != UINT64_MAX &&
+	       !(mw_snapshot_totals(snap)->sum.have & MW_HAVE_RSS);
 }
 
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret)

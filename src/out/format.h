@@ -20,6 +20,8 @@ struct mw_out_ops {
 		      struct mw_cell cell);
 	void (*object)(struct mw_out *out, const char *key);
 	void (*object_end)(struct mw_out *out);
+	void (*list)(struct mw_out *out, const char *key);
+	void (*list_end)(struct mw_out *out);
 	void (*table)(struct mw_out *out);
 	void (*row)(struct mw_out *out, const struct mw_cell *cells,
 		    enum mw_emphasis emphasis);

@@ -14,7 +14,8 @@
 
 struct json {
 	bool comma;     /* a member precedes in the current object or array */
-	unsigned depth; /* open objects, without the table */
+	unsigned depth; /* open objects and lists, without the table */
+	uint64_t lists; /* a bit for each depth: what is open there is a list */
 	struct mw_buf scratch;
 };
 
@@ -133,13 +134,28 @@ static void json_next(struct mw_out *out, const char *command)
 	json_field(out, "next", MW_TYPE_TEXT, mw_cell_s(command));
 }
 
-static void open_object(struct mw_out *out, const char *key)
+static void open_with(struct mw_out *out, const char *key, char bracket)
 {
 	struct json *json = out->state;
-	put_key(out, key);
-	mw_out_putc(out, '{');
+	uint64_t bit = UINT64_C(1) << (json->depth & 63);
+	if (key)
+		put_key(out, key);
+	else
+		start_line(out);
+	mw_out_putc(out, bracket);
+	json->lists = bracket == '[' ? json->lists | bit : json->lists & ~bit;
 	json->depth++;
 	json->comma = false;
+}
+
+static void open_object(struct mw_out *out, const char *key)
+{
+	open_with(out, key, '{');
+}
+
+static void open_list(struct mw_out *out, const char *key)
+{
+	open_with(out, key, '[');
 }
 
 static void close_with(struct mw_out *out, char bracket)
@@ -159,6 +175,13 @@ static void close_object(struct mw_out *out)
 	const struct json *json = out->state;
 	if (json->depth > 1)
 		close_with(out, '}');
+}
+
+static void close_list(struct mw_out *out)
+{
+	const struct json *json = out->state;
+	if (json->depth > 1)
+		close_with(out, ']');
 }
 
 static void json_table(struct mw_out *out)
@@ -206,7 +229,7 @@ static void json_end(struct mw_out *out)
 {
 	const struct json *json = out->state;
 	while (json->depth)
-		close_with(out, '}');
+		close_with(out, json->lists >> ((json->depth - 1) & 63) & 1 ? ']' : '}');
 	mw_out_putc(out, '\n');
 }
 
@@ -222,6 +245,8 @@ const struct mw_out_ops mw_out_json_ops = {
 	.field = json_field,
 	.object = open_object,
 	.object_end = close_object,
+	.list = open_list,
+	.list_end = close_list,
 	.table = json_table,
 	.row = json_row,
 	.table_end = json_table_end,

@@ -155,9 +155,23 @@ void mw_out_object_end(struct mw_out *out)
 		out->ops->object_end(out);
 }
 
+void mw_out_list(struct mw_out *out, const char *key)
+{
+	if (out->ops->list)
+		out->ops->list(out, key);
+}
+
+void mw_out_list_end(struct mw_out *out)
+{
+	if (out->ops->list_end)
+		out->ops->list_end(out);
+}
+
 void mw_out_table(struct mw_out *out, const struct mw_table *table)
 {
 	mw_out_table_end(out);
+	if (table->no_json && out->opts.format == MW_FORMAT_JSON)
+		return;
 	out->table = *table;
 	out->in_table = true;
 	out->ops->table(out);
@@ -176,6 +190,12 @@ void mw_out_table_end(struct mw_out *out)
 		return;
 	out->ops->table_end(out);
 	out->in_table = false;
+}
+
+void mw_out_raw(struct mw_out *out, const char *bytes, size_t len)
+{
+	if (mw_out_is_text(out))
+		mw_out_put(out, bytes, len);
 }
 
 void mw_out_note(struct mw_out *out, unsigned indent, const char *text)

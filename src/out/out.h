@@ -117,21 +117,29 @@ void mw_out_headline(struct mw_out *out, const char *sentence);
 void mw_out_field(struct mw_out *out, const char *key, enum mw_type type,
 		  struct mw_cell cell);
 
-/* A nested object of the current one (JSON only); ends with _object_end. */
+/*
+ * A nested object of the current one (JSON only); ends with _object_end. In a list its
+ * key is NULL.
+ */
 void mw_out_object(struct mw_out *out, const char *key);
 void mw_out_object_end(struct mw_out *out);
+
+/* A list of objects (JSON only); ends with _list_end. */
+void mw_out_list(struct mw_out *out, const char *key);
+void mw_out_list_end(struct mw_out *out);
 
 /*
  * A table. `n_rows` decides how text is laid out: small tables are measured before they
  * are drawn, large ones streamed with fixed widths. `title` is a heading for people, ""
- * for none. `is_main`: the one that csv and ndjson print.
+ * for none. `is_main`: the one that csv and ndjson print. `no_json`: JSON has the same
+ * in another form.
  */
 struct mw_table {
 	const char *key, *title;
 	const struct mw_col *cols;
 	size_t n_cols;
 	size_t n_rows; /* expected, a hint */
-	bool is_main;
+	bool is_main, no_json;
 };
 void mw_out_table(struct mw_out *out, const struct mw_table *table);
 
@@ -144,6 +152,12 @@ void mw_out_table_end(struct mw_out *out);
 
 /* A line for people (text only), indented by `indent` blanks, wrapped at the width. */
 void mw_out_note(struct mw_out *out, unsigned indent, const char *text);
+
+/*
+ * Bytes as they are (text only), for output that another program laid down to the byte.
+ * The caller has made them safe.
+ */
+void mw_out_raw(struct mw_out *out, const char *bytes, size_t len);
 
 /* A numbered paragraph for people (text only). */
 void mw_out_item(struct mw_out *out, unsigned number, const char *text);

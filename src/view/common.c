@@ -4,6 +4,12 @@
 
 #include "base/buf.h"
 
+uint64_t mw_view_share(uint64_t part, uint64_t whole)
+{
+	uint64_t ret = whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
+	return part && !ret ? 1 : ret;
+}
+
 void mw_view_process(struct mw_out *out, const struct mw_process *process)
 {
 	mw_out_object(out, "process");
@@ -48,7 +54,7 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_
 	static const struct mw_gap cut = {
 		.what = "the target at rest",
 		.why = "--max-stop let it run on before everything was read",
-		.remedy = "--stop with a larger --max-stop",
+		.remedy = "a larger --max-stop",
 	};
 	static const struct mw_col cols[] = {
 		{ "what", "could not be read", MW_TYPE_TEXT, 0, 0 },
@@ -69,16 +75,29 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_
 	mw_out_table_end(out);
 }
 
+/* "target stopped 31 ms", and how often. */
+static bool stop_words(const struct mw_view_stop *stop, struct mw_buf *text)
+{
+	char all[MW_UNITS_LEN], longest[MW_UNITS_LEN];
+	mw_units_duration(stop->held_ns, all);
+	mw_units_duration(stop->longest_ns, longest);
+	if (stop->forked)
+		return mw_buf_printf(text, "target stopped %s, to be copied", all);
+	if (stop->n > 1)
+		return mw_buf_printf(text,
+				     "target stopped %u times, %s in all, %s at longest",
+				     stop->n, all, longest);
+	return mw_buf_printf(text, "target stopped %s", all);
+}
+
 void mw_view_stopped(struct mw_out *out, const struct mw_view_stop *stop)
 {
 	mw_auto_buf text = { 0 };
-	char words[MW_UNITS_LEN];
 	mw_out_field(out, "stop_ms", MW_TYPE_COUNT,
 		     mw_cell_u((stop->held_ns + 999999) / 1000000));
 	mw_out_field(out, "stop_cut", MW_TYPE_BOOL, mw_cell_u(stop->cut));
-	if (stop->asked &&
-	    mw_buf_printf(&text, "target stopped %s%s",
-			  mw_units_duration(stop->held_ns, words),
+	if (stop->asked && stop_words(stop, &text) &&
+	    mw_buf_printf(&text, "%s",
 			  stop->cut ? "; --max-stop ended it early, so the "
 				      "answer may have drifted"
 				    : ""))

@@ -11,8 +11,11 @@
 /* How the target was held while it was looked at. */
 struct mw_view_stop {
 	bool asked;
-	uint64_t held_ns;
+	uint64_t held_ns; /* in all */
 	bool cut;
+	unsigned n; /* stops; more than one: it was looked at again */
+	uint64_t longest_ns;
+	bool forked; /* a copy was looked at */
 };
 
 /* The answer of `memwhy PID`; schema memwhy.why/1. */
@@ -35,6 +38,9 @@ struct mw_gap_list mw_layout_gap_list(const struct mw_layout *layout);
  */
 void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_lists,
 		  const struct mw_view_stop *stop);
+
+/* 1/10000 of the whole; something is never told as nothing. */
+uint64_t mw_view_share(uint64_t part, uint64_t whole);
 
 /* The object `process` of every schema: {pid, name, start_time}. */
 void mw_view_process(struct mw_out *out, const struct mw_process *process);

@@ -15,13 +15,6 @@ static struct mw_cell known(uint64_t bytes)
 	return mw_cell_if(bytes != UNKNOWN, bytes);
 }
 
-/* 1/10000 of the whole; something is never told as nothing. */
-static uint64_t share(uint64_t part, uint64_t whole)
-{
-	uint64_t ret = whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
-	return part && !ret ? 1 : ret;
-}
-
 /* Nothing but the totals of status could be read. */
 static bool is_blind(const struct mw_explanation *ex)
 {
@@ -63,12 +56,12 @@ static void account_row(struct mw_out *out, const struct mw_bucket *b, uint64_t 
 		mw_cell_s(b->cause),
 		mw_cell_s(b->title),
 		mw_cell_u(b->bytes),
-		mw_cell_u(share(b->bytes, rss)),
+		mw_cell_u(mw_view_share(b->bytes, rss)),
 		known(b->private_bytes),
 		known(b->shared_bytes),
 		known(b->swap),
 		mw_cell_u(b->n),
-		mw_cell_u(share(b->bytes, rss)),
+		mw_cell_u(mw_view_share(b->bytes, rss)),
 	};
 	mw_out_row(out, cells, MW_PLAIN);
 }

@@ -85,7 +85,9 @@ static void document(struct mw_out *out, const char *name)
 	mw_out_object_end(out);
 	mw_out_object_end(out);
 	mw_out_field(out, "rss", MW_TYPE_BYTES, mw_cell_null());
-	const struct mw_table table = { "account", "Account", cols, N_COLS, 3, true };
+	const struct mw_table table = {
+		"account", "Account", cols, N_COLS, 3, true, false
+	};
 	mw_out_table(out, &table);
 	row(out, name, 4096, 5937, MW_PLAIN);
 	row(out, "b", 0, 20, MW_CHANGED);
@@ -93,7 +95,7 @@ static void document(struct mw_out *out, const char *name)
 					      { true }, { true }, { true }, { true } };
 	mw_out_row(out, none, MW_FAINT);
 	mw_out_table_end(out);
-	const struct mw_table side = { "side", "", cols + 1, 1, 1, false };
+	const struct mw_table side = { "side", "", cols + 1, 1, 1, false, false };
 	mw_out_table(out, &side);
 	mw_out_row(out, &(struct mw_cell){ .s = name }, MW_PLAIN);
 	mw_out_table_end(out);

@@ -172,10 +172,10 @@ struct mw_err *mw_rule_heap_arenas(struct mw_explain *ex)
 			.id = "heap-arenas",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"%zu malloc arenas for %u thread%s keep %s of freed heap. "
-				"%s of it is pinned under %s live blocks, so "
-				"malloc_trim(0) would return %s (computed page by page). "
-				"MALLOC_ARENA_MAX=2 limits the arenas from the "
+				"%zu malloc arenas for %u thread%s keep %s of freed "
+				"heap. %s of it is pinned under %s live blocks, so "
+				"malloc_trim(0) would return %s (computed page by "
+				"page). MALLOC_ARENA_MAX=2 limits the arenas from the "
 				"next start on; what that saves is not known before it "
 				"is tried.",
 				sum.n_arenas, threads, plural(threads),

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/* `memwhy heap`: the sentence, a table, what was checked, what is in force. */
+#include "view/heap/heap.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "model/access.h"
+
+#include <inttypes.h>
+
+/* Sums over allocators; what lies in another's blocks is in them already. */
+struct sums {
+	struct mw_blocks live, pinning;
+	struct mw_kept kept;
+	uint64_t unknown;
+	size_t n, n_counted, n_checks, n_failed;
+	const char *keeper; /* the one allocator, or what to call several */
+};
+
+static void add_checks(struct sums *sums, const struct mw_allocator *a)
+{
+	sums->n_checks += a->n_checks;
+	for (size_t i = 0; i < a->n_checks; i++)
+		sums->n_failed += !a->checks[i].ok;
+}
+
+static struct sums sum_up(const struct mw_heap *heap)
+{
+	struct sums ret = { .keeper = "the allocators" };
+	for (size_t i = 0; i < heap->n_allocators; i++) {
+		const struct mw_allocator *a = &heap->allocators[i];
+		add_checks(&ret, a);
+		if (a->nested)
+			continue;
+		ret.n++;
+		ret.keeper = ret.n == 1 ? a->name : "the allocators";
+		if (a->depth == MW_HEAP_RECOGNISED)
+			continue;
+		ret.n_counted++;
+		ret.live.n += a->live.n;
+		ret.live.bytes += a->live.bytes;
+		ret.kept.bytes += a->free.bytes;
+		ret.kept.resident += a->free.resident;
+		ret.kept.trimmable += a->free.trimmable;
+		ret.kept.pinned += a->free.pinned;
+		ret.unknown += a->unknown;
+		for (size_t k = 0; k < a->n_arenas; k++) {
+			ret.pinning.n += a->arenas[k].pinning.n;
+			ret.pinning.bytes += a->arenas[k].pinning.bytes;
+		}
+	}
+	return ret;
+}
+
+static bool add_bytes(struct mw_buf *text, const char *before, uint64_t bytes,
+		      const char *after)
+{
+	char words[MW_UNITS_LEN];
+	return mw_buf_printf(text, "%s%s%s", before,
+			     mw_units_bytes(bytes, MW_UNIT_AUTO, words), after);
+}
+
+static bool live_words(struct mw_buf *text, const struct sums *s)
+{
+	return add_bytes(text, " has ", s->live.bytes, " live in ") &&
+	       mw_view_number(text, s->live.n) &&
+	       mw_buf_printf(text, " block%s", s->live.n == 1 ? "" : "s");
+}
+
+static bool kept_words(struct mw_buf *text, const struct sums *s)
+{
+	if (!s->kept.bytes)
+		return mw_buf_printf(text, "; %s keeps nothing free", s->keeper);
+	bool ok = mw_buf_printf(text, "; %s keep%s ", s->keeper, s->n == 1 ? "s" : "") &&
+		  add_bytes(text, "", s->kept.bytes, " free, ") &&
+		  add_bytes(text, "", s->kept.resident, " of it resident");
+	if (s->kept.trimmable)
+		ok = ok && add_bytes(text, ": ", s->kept.trimmable, " trimmable");
+	if (!s->kept.pinned)
+		return ok;
+	ok = ok &&
+	     add_bytes(text, s->kept.trimmable ? ", " : ": ", s->kept.pinned, " pinned");
+	if (!s->pinning.n)
+		return ok;
+	return ok && mw_buf_printf(text, " by ") && mw_view_number(text, s->pinning.n) &&
+	       mw_buf_printf(text, " live block%s", s->pinning.n == 1 ? "" : "s");
+}
+
+static struct mw_err *headline(struct mw_out *out, const struct mw_heap_answer *answer,
+			       const struct sums *s)
+{
+	const struct mw_process *p = mw_snapshot_process(answer->snap);
+	mw_auto_buf text = { 0 };
+	bool ok = mw_buf_printf(&text, "%s (%d)", p->comm, p->pid);
+	if (!s->n)
+		ok = ok && mw_buf_printf(&text, ": no allocator was found in it");
+	else if (!s->n_counted)
+		ok = ok && mw_buf_printf(&text, " uses %s, of which nothing was read",
+					 s->keeper);
+	else
+		ok = ok && live_words(&text, s) && kept_words(&text, s);
+	if (s->unknown)
+		ok = ok && add_bytes(&text, "; ", s->unknown, " of it are unknown");
+	if (!ok || !mw_buf_printf(&text, "."))
+		return mw_err_nomem();
+	mw_out_headline(out, mw_buf_str(&text));
+	return NULL;
+}
+
+/* What is not in the table of allocators. */
+static void beside(struct mw_out *out, const struct mw_allocator *a, bool named)
+{
+	mw_auto_buf text = { 0 };
+	bool ok = mw_buf_printf(&text, "%s%s", named ? a->name : "", named ? ": " : "");
+	if (a->depth == MW_HEAP_RECOGNISED) {
+		ok = ok && mw_buf_printf(&text, "%s", a->note);
+	} else {
+		ok = ok && add_bytes(&text, "", a->system, " from the kernel");
+		if (a->mmapped.n)
+			ok = ok &&
+			     add_bytes(&text, ", ", a->mmapped.bytes,
+				       " in mapped blocks (") &&
+			     mw_view_number(&text, a->mmapped.n) &&
+			     mw_buf_printf(&text, ")");
+		if (a->tcache.n)
+			ok = ok &&
+			     add_bytes(&text, ", ", a->tcache.bytes, " in thread caches");
+		if (a->note[0])
+			ok = ok && mw_buf_printf(&text, "; %s", a->note);
+	}
+	if (ok && text.len)
+		mw_out_note(out, 2, mw_buf_str(&text));
+}
+
+static void params_note(struct mw_out *out, const struct mw_malloc_params *p)
+{
+	mw_auto_buf text = { 0 };
+	bool ok = add_bytes(&text, "in force: trim_threshold ", p->trim_threshold, "") &&
+		  add_bytes(&text, ", top_pad ", p->top_pad, "") &&
+		  add_bytes(&text, ", mmap_threshold ", p->mmap_threshold,
+			    p->dynamic ? " (follows freed blocks)" : " (fixed)") &&
+		  mw_buf_printf(&text, ", arena_max ");
+	if (p->arena_max)
+		ok = ok && mw_buf_printf(&text, "%" PRIu64, p->arena_max);
+	else
+		ok = ok && mw_buf_printf(&text, "8 a core");
+	if (p->tcache_bins)
+		ok = ok &&
+		     mw_buf_printf(&text, ", tcache_count %" PRIu64, p->tcache_count) &&
+		     add_bytes(&text, ", tcache_max ", p->tcache_max_bytes, "");
+	if (p->hp_pagesize)
+		ok = ok && add_bytes(&text, ", huge pages of ", p->hp_pagesize, "");
+	if (ok)
+		mw_out_note(out, 2, mw_buf_str(&text));
+}
+
+static void notes(struct mw_out *out, const struct mw_heap_answer *answer,
+		  const struct sums *s)
+{
+	const struct mw_heap *heap = answer->heap;
+	mw_auto_buf text = { 0 };
+	for (size_t i = 0; i < heap->n_allocators; i++) {
+		beside(out, &heap->allocators[i], heap->n_allocators > 1);
+		if (answer->verbose && heap->allocators[i].params.known)
+			params_note(out, &heap->allocators[i].params);
+	}
+	if (!s->n_checks)
+		return;
+	bool ok = s->n_failed ? mw_buf_printf(&text, "%zu of %zu checks failed",
+					      s->n_failed, s->n_checks)
+			      : mw_buf_printf(&text, "all %zu checks hold", s->n_checks);
+	if (ok)
+		mw_out_note(out, 2, mw_buf_str(&text));
+}
+
+/* Pins explain what is kept; where little is, the sizes of what is live do. */
+static void next_line(struct mw_out *out, const struct mw_heap_answer *answer,
+		      const struct sums *s)
+{
+	struct mw_arena arena = { 0 };
+	pid_t pid = mw_snapshot_process(answer->snap)->pid;
+	struct mw_source *src = mw_snapshot_source(answer->snap);
+	const char *options = s->n_failed                      ? "--checks"
+			      : s->kept.pinned > s->live.bytes ? "--pins"
+							       : "--sizes";
+	const char *text = NULL;
+	if (s->n_counted && answer->table == MW_HEAP_SUMMARY)
+		text = mw_advice_command(src, &arena, "heap", pid, options);
+	else if (s->n_counted)
+		text = mw_advice_command(src, &arena, "leaks", pid, "");
+	if (text && text[0])
+		mw_out_next(out, text);
+	mw_arena_deinit(&arena);
+}
+
+struct mw_err *mw_view_heap(struct mw_out *out, const struct mw_heap_answer *answer)
+{
+	const struct mw_heap *heap = answer->heap;
+	struct sums sums = sum_up(heap);
+	mw_out_begin(out, "memwhy.heap/1");
+	struct mw_err *err = headline(out, answer, &sums);
+	if (err)
+		return err;
+	mw_view_process(out, mw_snapshot_process(answer->snap));
+	if ((err = mw_view_allocators(out, answer)) ||
+	    (err = mw_view_heap_table(out, answer)))
+		return err;
+	notes(out, answer, &sums);
+	if (answer->table != MW_HEAP_CHECKS)
+		mw_view_failed_checks(out, heap);
+	mw_out_field(out, "settled", MW_TYPE_BOOL, mw_cell_u(heap->settled));
+	const struct mw_gap_list gaps[] = { mw_snapshot_gap_list(answer->snap),
+					    { heap->gaps, heap->n_gaps },
+					    answer->gaps };
+	mw_view_gaps(out, gaps, 3, &answer->stop);
+	mw_view_stopped(out, &answer->stop);
+	next_line(out, answer, &sums);
+	return NULL;
+}
