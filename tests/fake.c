@@ -300,6 +300,35 @@ static struct mw_err *fake_resume(struct mw_source *src, uint64_t *held_ns, bool
 	return NULL;
 }
 
+/* Two threads, the second without words. */
+static struct mw_err *fake_list_registers(struct mw_source *src, pid_t pid,
+					  struct mw_registers_list *out)
+{
+	struct mw_registers item = { .tid = MW_FAKE_PID, .pc = 0x401000, .n = 3 };
+	(void)src;
+	if (pid != MW_FAKE_PID)
+		return gone(pid);
+	item.sp = 0x7ffc00000ff0;
+	item.words[0] = UINT64_MAX;
+	item.words[2] = item.sp;
+	if (!mw_vec_add(out, item))
+		return mw_err_nomem();
+	item = (struct mw_registers){ .tid = MW_FAKE_TID, .tp = 0x7f0000000700 };
+	return mw_vec_add(out, item) ? NULL : mw_err_nomem();
+}
+
+static struct mw_err *fake_list_kept(struct mw_source *src, pid_t pid,
+				     struct mw_words *out)
+{
+	(void)src;
+	if (pid != MW_FAKE_PID)
+		return gone(pid);
+	for (uint64_t word = 1; word; word <<= 16)
+		if (!mw_vec_add(out, word))
+			return mw_err_nomem();
+	return NULL;
+}
+
 static const struct mw_source_ops fake_ops = {
 	.name = "fake",
 	.close = fake_close,
@@ -317,6 +346,8 @@ static const struct mw_source_ops fake_ops = {
 	.probe = fake_probe,
 	.stop = fake_stop,
 	.resume = fake_resume,
+	.list_registers = fake_list_registers,
+	.list_kept = fake_list_kept,
 };
 
 struct mw_err *mw_fake_open(struct mw_source **ret)

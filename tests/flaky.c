@@ -230,6 +230,20 @@ static struct mw_err *flaky_read_memory(struct mw_source *src, pid_t pid, uint64
 				     got);
 }
 
+static struct mw_err *flaky_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+					 void *bytes, size_t len, enum mw_purpose purpose,
+					 size_t *got)
+{
+	enum fate fate;
+	struct mw_err *err = enter(src, pid, &fate);
+	if (err)
+		return err;
+	if (fate == OTHER)
+		return not_mapped();
+	return mw_source_read_private(flaky_of(src)->inner, pid, addr, bytes, len,
+				      purpose, got);
+}
+
 static struct mw_err *flaky_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
 				       uint64_t *ret)
 {
@@ -288,6 +302,36 @@ static struct mw_err *flaky_resume(struct mw_source *src, uint64_t *held_ns, boo
 	return mw_source_resume(flaky_of(src)->inner, held_ns, cut);
 }
 
+static struct mw_err *flaky_list_registers(struct mw_source *src, pid_t pid,
+					   struct mw_registers_list *out)
+{
+	enum fate fate;
+	struct mw_err *err = enter(src, pid, &fate);
+	if (err)
+		return err;
+	if (fate == OTHER)
+		return mw_err_new(MW_ERR_UNSUPPORTED, 0, "flaky", "was not stopped");
+	return mw_source_list_registers(flaky_of(src)->inner, pid, out);
+}
+
+static struct mw_err *flaky_list_kept(struct mw_source *src, pid_t pid,
+				      struct mw_words *out)
+{
+	enum fate fate;
+	struct mw_err *err = enter(src, pid, &fate);
+	if (err || fate == OTHER)
+		return err;
+	return mw_source_list_kept(flaky_of(src)->inner, pid, out);
+}
+
+static struct mw_err *flaky_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+				 pid_t *child)
+{
+	enum fate fate;
+	struct mw_err *err = enter(src, pid, &fate);
+	return err ? err : mw_source_fork(flaky_of(src)->inner, pid, max_ms, child);
+}
+
 static const struct mw_source_ops flaky_ops = {
 	.name = "flaky",
 	.close = flaky_close,
@@ -299,12 +343,16 @@ static const struct mw_source_ops flaky_ops = {
 	.read_pagemap = flaky_read_pagemap,
 	.read_kpage = flaky_read_kpage,
 	.read_memory = flaky_read_memory,
+	.read_private = flaky_read_private,
 	.zero_bytes = flaky_zero_bytes,
 	.robust_list = flaky_robust_list,
 	.read_object = flaky_read_object,
 	.probe = flaky_probe,
 	.stop = flaky_stop,
 	.resume = flaky_resume,
+	.list_registers = flaky_list_registers,
+	.list_kept = flaky_list_kept,
+	.fork = flaky_fork,
 };
 
 struct mw_err *mw_flaky_open(struct mw_source *inner, const struct mw_flaky_opts *opts,

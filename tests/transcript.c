@@ -5,6 +5,7 @@
 #include "base/vec.h"
 
 #include <inttypes.h>
+#include <memwhy/hold.h>
 #include <stdlib.h>
 
 /* Appends; the tests cannot go on without memory. */
@@ -179,6 +180,23 @@ static void ask_threads(struct mw_source *src, pid_t pid,
 	}
 }
 
+static void ask_held(struct mw_source *src, pid_t pid, struct mw_buf *out)
+{
+	struct mw_registers_list regs = { 0 };
+	struct mw_words kept = { 0 };
+	if (!failed(out, mw_source_list_registers(src, pid, &regs)))
+		for (size_t i = 0; i < regs.n; i++) {
+			const struct mw_registers *r = &regs.items[i];
+			say(out, "registers %d %" PRIx64 " %" PRIx64 " %" PRIx64 " ",
+			    r->tid, r->pc, r->sp, r->tp);
+			say_bytes(out, r->words, r->n * sizeof(*r->words));
+		}
+	if (!failed(out, mw_source_list_kept(src, pid, &kept)))
+		say_bytes(out, kept.items, kept.n * sizeof(*kept.items));
+	mw_vec_deinit(&regs);
+	mw_vec_deinit(&kept);
+}
+
 void mw_transcript(struct mw_source *src, pid_t pid,
 		   const struct mw_transcript_opts *opts, struct mw_buf *out)
 {
@@ -192,4 +210,6 @@ void mw_transcript(struct mw_source *src, pid_t pid,
 	ask_memory(src, pid, opts, out);
 	ask_objects(src, pid, opts, out);
 	ask_threads(src, pid, opts, out);
+	if (opts->held)
+		ask_held(src, pid, out);
 }

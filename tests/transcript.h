@@ -21,6 +21,7 @@ struct mw_transcript_opts {
 	pid_t tids[3];
 	const struct mw_object *objects;
 	size_t n_objects;
+	bool held; /* registers too, and what the kernel keeps */
 };
 
 /* Asks every question once, status thrice, and appends the answers. */

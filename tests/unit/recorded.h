@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static const struct mw_tee_opts plain = { 0 };
+static const struct mw_tee_opts whole = { .memory = true };
 
 static inline struct mw_transcript_opts fake_opts(const struct mw_object *objects)
 {
@@ -29,6 +30,7 @@ static inline struct mw_transcript_opts fake_opts(const struct mw_object *object
 		.tids = { MW_FAKE_PID, MW_FAKE_TID, MW_FAKE_DENIED_TID },
 		.objects = objects,
 		.n_objects = 2,
+		.held = true,
 	};
 }
 

@@ -41,6 +41,7 @@ static void transcribe(struct mw_source *src, struct mw_buf *out)
 		.tids = { MW_FAKE_PID, MW_FAKE_TID, MW_FAKE_DENIED_TID },
 		.objects = &object,
 		.n_objects = 1,
+		.held = true,
 	};
 	mw_transcript(src, MW_FAKE_PID, &opts, out);
 }
@@ -144,7 +145,7 @@ static void check_replay(size_t n, enum mw_flaky_mode mode, struct mw_buf *recor
 	assert_non_null(mkdtemp(dir));
 	ok(mw_fake_open(&fake));
 	ok(mw_flaky_open(fake, &opts, &flaky));
-	ok(mw_source_open_tee(flaky, &(struct mw_tee_opts){ 0 }, &tee));
+	ok(mw_source_open_tee(flaky, &(struct mw_tee_opts){ .memory = true }, &tee));
 	transcribe(tee, recorded);
 	ok(mw_source_save(tee, dir));
 	ok(mw_source_open_tree(dir, &tree));

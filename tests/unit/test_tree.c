@@ -119,7 +119,7 @@ static void replays_every_answer(void **state)
 	ok(mw_fake_open(&fake));
 	transcribe(fake, &direct);
 	mw_source_close(fake);
-	record(&plain, &fake, &tee, &recorded);
+	record(&whole, &fake, &tee, &recorded);
 	same_text(&recorded, &direct);
 	snprintf(sub, sizeof(sub), "%s/tree", new_dir(dir, sizeof(dir)));
 	ok(mw_source_save(tee, sub));
@@ -129,7 +129,7 @@ static void replays_every_answer(void **state)
 	ok(mw_source_open_tree(sub, &tree));
 	assert_false(mw_source_facts(tree)->live);
 	/* A recording of a recording is the same recording. */
-	ok(mw_source_open_tee(tree, &plain, &again));
+	ok(mw_source_open_tee(tree, &whole, &again));
 	transcribe(again, &copied);
 	same_text(&copied, &recorded);
 	mw_source_close(tree);
@@ -138,6 +138,59 @@ static void replays_every_answer(void **state)
 	transcribe(tree, &replayed);
 	same_text(&replayed, &recorded);
 	mw_source_close(tree);
+	remove_dir(dir);
+}
+
+/* Without contents: where the threads stood, and no word they held. */
+static void registers_are_contents(void **state)
+{
+	(void)state;
+	struct mw_source *fake, *tee, *tree;
+	struct mw_registers_list regs = { 0 };
+	char dir[64];
+
+	ok(mw_fake_open(&fake));
+	ok(mw_source_open_tee(fake, &plain, &tee));
+	ok(mw_source_list_registers(tee, MW_FAKE_PID, &regs));
+	assert_int_equal(regs.items[0].n, 3);
+	regs.n = 0;
+	ok(mw_source_save(tee, new_dir(dir, sizeof(dir))));
+	ok(mw_source_open_tree(dir, &tree));
+	ok(mw_source_list_registers(tree, MW_FAKE_PID, &regs));
+	assert_int_equal(regs.n, 2);
+	assert_int_equal(regs.items[0].tid, MW_FAKE_PID);
+	assert_int_equal(regs.items[0].sp, 0x7ffc00000ff0);
+	assert_int_equal(regs.items[1].tp, 0x7f0000000700);
+	assert_int_equal(regs.items[0].n, 0);
+	mw_vec_deinit(&regs);
+	mw_source_close(tree);
+	mw_source_close(tee);
+	mw_source_close(fake);
+	remove_dir(dir);
+}
+
+/* A copy of what does not move is itself. */
+static void recordings_are_not_forked(void **state)
+{
+	(void)state;
+	struct mw_source *fake, *tee, *tree;
+	mw_auto_buf text = { 0 };
+	char dir[64];
+	pid_t child = 0;
+	uint64_t held_ns;
+	bool cut;
+
+	record(&whole, &fake, &tee, &text);
+	fails(mw_source_fork(tee, MW_FAKE_PID, 1000, &child), MW_ERR_UNSUPPORTED, "fork");
+	ok(mw_source_save(tee, new_dir(dir, sizeof(dir))));
+	ok(mw_source_open_tree(dir, &tree));
+	ok(mw_source_fork(tree, MW_FAKE_PID, 1000, &child));
+	assert_int_equal(child, MW_FAKE_PID);
+	ok(mw_source_resume(tree, &held_ns, &cut));
+	assert_true(held_ns == 0 && !cut);
+	mw_source_close(tree);
+	mw_source_close(tee);
+	mw_source_close(fake);
 	remove_dir(dir);
 }
 
@@ -372,6 +425,13 @@ static void hostile_lines(void **state)
 		{ "proc/42/threads", "9\n7\n" },
 		{ "proc/42/threads", "99999999999\n" },
 		{ "proc/42/robust", "43 1\n43 2\n" },
+		{ "proc/42/registers", "43 1 2\n" },
+		{ "proc/42/registers", "43 1 2 3 \n" },
+		{ "proc/42/registers", "43 1 2 3 g\n" },
+		{ "proc/42/registers", "43 1 2 3\n43 1 2 3\n" },
+		{ "proc/42/registers", "43 1 2 3 10000000000000000\n" },
+		{ "proc/42/kept", "2\n1\n" },
+		{ "proc/42/kept", "1 2\n" },
 		{ "kpagecount", "0 18446744073709551615 1\n1 1 1\n" },
 		{ "features", "pagemap-scan maybe\n" },
 		{ "errors", "text 42 0 nothing 0 denied 13 - -\n" },
@@ -532,6 +592,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replays_every_answer),
 		cmocka_unit_test(replays_a_live_process),
+		cmocka_unit_test(registers_are_contents),
+		cmocka_unit_test(recordings_are_not_forked),
 		cmocka_unit_test(saving_inverts_loading),
 		cmocka_unit_test(cut_files_are_refused),
 		cmocka_unit_test(cut_lines_are_refused),

@@ -16,6 +16,8 @@ static const char *const op_names[MW_REC_N_OPS] = {
 	[MW_REC_ROBUST] = "robust",
 	[MW_REC_OBJECT] = "object",
 	[MW_REC_PROBE] = "probe",
+	[MW_REC_REGISTERS] = "registers",
+	[MW_REC_KEPT] = "kept",
 };
 
 const char *mw_rec_op_name(enum mw_rec_op op)

@@ -23,6 +23,8 @@ enum mw_rec_op {
 	MW_REC_ROBUST,
 	MW_REC_OBJECT,
 	MW_REC_PROBE,
+	MW_REC_REGISTERS,
+	MW_REC_KEPT,
 	MW_REC_N_OPS,
 };
 

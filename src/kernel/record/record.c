@@ -280,6 +280,8 @@ static void free_proc(struct mw_rec_proc *proc)
 	mw_spans_deinit(&proc->memory);
 	mw_buf_deinit(&proc->pool);
 	mw_vec_deinit(&proc->robust);
+	mw_vec_deinit(&proc->registers);
+	mw_vec_deinit(&proc->kept);
 	mw_vec_deinit(&proc->objects);
 	free(proc);
 }

@@ -17,7 +17,7 @@
 #include "kernel/record/errors.h"
 #include "kernel/record/spans.h"
 
-#include <memwhy/source.h>
+#include <memwhy/hold.h>
 
 /* The link text of exe, kept among the text files. */
 enum { MW_REC_EXE = MW_FILE_COUNT };
@@ -50,7 +50,7 @@ struct mw_rec_robust {
 /* Everything about one process; pid 0 is the machine. */
 struct mw_rec_proc {
 	pid_t pid;
-	bool has_ids, has_fds;
+	bool has_ids, has_fds, has_registers, has_kept;
 	struct mw_ids ids;
 	struct mw_fds fds;
 	struct {
@@ -63,7 +63,9 @@ struct mw_rec_proc {
 	struct mw_buf pool;
 	struct {
 		MW_VEC(struct mw_rec_robust);
-	} robust; /* sorted by tid */
+	} robust;                           /* sorted by tid */
+	struct mw_registers_list registers; /* sorted by tid */
+	struct mw_words kept;               /* ascending, each once */
 	struct {
 		MW_VEC(struct mw_rec_object);
 	} objects; /* sorted by dev, ino, path */

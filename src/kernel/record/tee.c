@@ -187,13 +187,11 @@ static struct mw_err *tee_read_kpage(struct mw_source *src, enum mw_kpage which,
 	return mw_record_add_words(spans, pfn, ret, n) ? NULL : mw_err_nomem();
 }
 
-static struct mw_err *tee_read_memory(struct mw_source *src, pid_t pid, uint64_t addr,
-				      void *bytes, size_t len, enum mw_purpose purpose,
-				      size_t *got)
+/* What reading memory gave, by whichever way. */
+static struct mw_err *keep_memory(struct tee *tee, pid_t pid, uint64_t addr,
+				  const void *bytes, enum mw_purpose purpose, size_t got,
+				  struct mw_err *err)
 {
-	struct tee *tee = tee_of(src);
-	struct mw_err *err =
-		mw_source_read_memory(tee->inner, pid, addr, bytes, len, purpose, got);
 	if (err)
 		return keep_error(tee,
 				  (struct mw_rec_query){ MW_REC_MEMORY, pid, 0, 0, addr },
@@ -201,9 +199,29 @@ static struct mw_err *tee_read_memory(struct mw_source *src, pid_t pid, uint64_t
 	if (purpose == MW_READ_CONTENTS && !tee->rec.memory)
 		return NULL;
 	struct mw_rec_proc *proc = mw_record_add_proc(&tee->rec, pid);
-	if (!proc || !mw_record_add_bytes(&proc->memory, &proc->pool, addr, bytes, *got))
+	if (!proc || !mw_record_add_bytes(&proc->memory, &proc->pool, addr, bytes, got))
 		return mw_err_nomem();
 	return NULL;
+}
+
+static struct mw_err *tee_read_memory(struct mw_source *src, pid_t pid, uint64_t addr,
+				      void *bytes, size_t len, enum mw_purpose purpose,
+				      size_t *got)
+{
+	struct tee *tee = tee_of(src);
+	struct mw_err *err =
+		mw_source_read_memory(tee->inner, pid, addr, bytes, len, purpose, got);
+	return keep_memory(tee, pid, addr, bytes, purpose, err ? 0 : *got, err);
+}
+
+static struct mw_err *tee_read_private(struct mw_source *src, pid_t pid, uint64_t addr,
+				       void *bytes, size_t len, enum mw_purpose purpose,
+				       size_t *got)
+{
+	struct tee *tee = tee_of(src);
+	struct mw_err *err =
+		mw_source_read_private(tee->inner, pid, addr, bytes, len, purpose, got);
+	return keep_memory(tee, pid, addr, bytes, purpose, err ? 0 : *got, err);
 }
 
 static struct mw_err *tee_zero_bytes(struct mw_source *src, pid_t pid, uint64_t addr,
@@ -275,6 +293,64 @@ static struct mw_err *tee_probe(struct mw_source *src, enum mw_feature feature, 
 	return NULL;
 }
 
+/* Which words a thread had at hand is contents: kept only where these are. */
+static bool keep_registers(struct tee *tee, struct mw_rec_proc *proc,
+			   const struct mw_registers *regs)
+{
+	struct mw_registers item = *regs;
+	size_t at =
+		mw_lower_bound(&proc->registers, proc->registers.items[i].tid < item.tid);
+	if (!tee->rec.memory)
+		item.n = 0;
+	if (at < proc->registers.n && proc->registers.items[at].tid == item.tid)
+		return true;
+	return mw_vec_insert(&proc->registers, at, item);
+}
+
+static struct mw_err *tee_list_registers(struct mw_source *src, pid_t pid,
+					 struct mw_registers_list *out)
+{
+	struct tee *tee = tee_of(src);
+	size_t n = out->n;
+	struct mw_err *err = mw_source_list_registers(tee->inner, pid, out);
+	if (err)
+		return keep_error(tee,
+				  (struct mw_rec_query){ MW_REC_REGISTERS, pid, 0, 0, 0 },
+				  err);
+	struct mw_rec_proc *proc = mw_record_add_proc(&tee->rec, pid);
+	if (!proc)
+		return mw_err_nomem();
+	for (size_t i = n; i < out->n && !proc->has_registers; i++)
+		if (!keep_registers(tee, proc, &out->items[i]))
+			return mw_err_nomem();
+	proc->has_registers = true;
+	return NULL;
+}
+
+static struct mw_err *tee_list_kept(struct mw_source *src, pid_t pid,
+				    struct mw_words *out)
+{
+	struct tee *tee = tee_of(src);
+	size_t n = out->n;
+	struct mw_err *err = mw_source_list_kept(tee->inner, pid, out);
+	if (err)
+		return keep_error(tee, (struct mw_rec_query){ MW_REC_KEPT, pid, 0, 0, 0 },
+				  err);
+	struct mw_rec_proc *proc = mw_record_add_proc(&tee->rec, pid);
+	if (!proc)
+		return mw_err_nomem();
+	for (; n < out->n && !proc->has_kept; n++) {
+		uint64_t word = out->items[n];
+		size_t at = mw_lower_bound(&proc->kept, proc->kept.items[i] < word);
+		if (at < proc->kept.n && proc->kept.items[at] == word)
+			continue;
+		if (!mw_vec_insert(&proc->kept, at, word))
+			return mw_err_nomem();
+	}
+	proc->has_kept = true;
+	return NULL;
+}
+
 static struct mw_err *tee_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
 {
 	return mw_source_stop(tee_of(src)->inner, pid, max_ms);
@@ -283,6 +359,13 @@ static struct mw_err *tee_stop(struct mw_source *src, pid_t pid, unsigned max_ms
 static struct mw_err *tee_resume(struct mw_source *src, uint64_t *held_ns, bool *cut)
 {
 	return mw_source_resume(tee_of(src)->inner, held_ns, cut);
+}
+
+/* What is asked of the copy is recorded as the copy's, under its id. */
+static struct mw_err *tee_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+			       pid_t *child)
+{
+	return mw_source_fork(tee_of(src)->inner, pid, max_ms, child);
 }
 
 static struct mw_err *tee_save(struct mw_source *src, const char *dir)
@@ -306,12 +389,16 @@ static const struct mw_source_ops tee_ops = {
 	.read_pagemap = tee_read_pagemap,
 	.read_kpage = tee_read_kpage,
 	.read_memory = tee_read_memory,
+	.read_private = tee_read_private,
 	.zero_bytes = tee_zero_bytes,
 	.robust_list = tee_robust_list,
 	.read_object = tee_read_object,
 	.probe = tee_probe,
 	.stop = tee_stop,
 	.resume = tee_resume,
+	.list_registers = tee_list_registers,
+	.list_kept = tee_list_kept,
+	.fork = tee_fork,
 	.save = tee_save,
 };
 

@@ -281,6 +281,40 @@ static struct mw_err *tree_probe(struct mw_source *src, enum mw_feature feature,
 	return NULL;
 }
 
+static struct mw_err *tree_list_registers(struct mw_source *src, pid_t pid,
+					  struct mw_registers_list *out)
+{
+	const struct mw_rec_proc *proc = mw_record_proc(&tree_of(src)->rec, pid);
+	struct mw_rec_query query = { MW_REC_REGISTERS, pid, 0, 0, 0 };
+	size_t n = out->n;
+	if (!proc || !proc->has_registers)
+		return no_answer(tree_of(src), &query, "registers");
+	for (size_t i = 0; i < proc->registers.n; i++) {
+		if (mw_vec_add(out, proc->registers.items[i]))
+			continue;
+		out->n = n;
+		return mw_err_nomem();
+	}
+	return NULL;
+}
+
+static struct mw_err *tree_list_kept(struct mw_source *src, pid_t pid,
+				     struct mw_words *out)
+{
+	const struct mw_rec_proc *proc = mw_record_proc(&tree_of(src)->rec, pid);
+	struct mw_rec_query query = { MW_REC_KEPT, pid, 0, 0, 0 };
+	size_t n = out->n;
+	if (!proc || !proc->has_kept)
+		return no_answer(tree_of(src), &query, "words the kernel keeps");
+	for (size_t i = 0; i < proc->kept.n; i++) {
+		if (mw_vec_add(out, proc->kept.items[i]))
+			continue;
+		out->n = n;
+		return mw_err_nomem();
+	}
+	return NULL;
+}
+
 /* A recording does not move. */
 static struct mw_err *tree_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
 {
@@ -293,6 +327,15 @@ static struct mw_err *tree_resume(struct mw_source *src, uint64_t *held_ns, bool
 	(void)src;
 	*held_ns = 0;
 	*cut = false;
+	return NULL;
+}
+
+/* So it is its own copy. */
+static struct mw_err *tree_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+				pid_t *child)
+{
+	(void)src, (void)max_ms;
+	*child = pid;
 	return NULL;
 }
 
@@ -313,6 +356,9 @@ static const struct mw_source_ops tree_ops = {
 	.probe = tree_probe,
 	.stop = tree_stop,
 	.resume = tree_resume,
+	.list_registers = tree_list_registers,
+	.list_kept = tree_list_kept,
+	.fork = tree_fork,
 };
 
 struct mw_err *mw_source_open_record(struct mw_record *rec, struct mw_source **ret)

@@ -86,10 +86,11 @@ static bool find_in_process(const char *name, struct mw_tree_place *ret)
 		const char *name;
 		enum mw_tree_kind kind;
 	} names[] = {
-		{ "threads", MW_KIND_IDS },   { "fds", MW_KIND_FDS },
-		{ "pages", MW_KIND_PAGES },   { "pagemap", MW_KIND_PAGEMAP },
-		{ "memory", MW_KIND_MEMORY }, { "zero_bytes", MW_KIND_ZEROS },
-		{ "robust", MW_KIND_ROBUST }, { "objects", MW_KIND_OBJECTS },
+		{ "threads", MW_KIND_IDS },         { "fds", MW_KIND_FDS },
+		{ "pages", MW_KIND_PAGES },         { "pagemap", MW_KIND_PAGEMAP },
+		{ "memory", MW_KIND_MEMORY },       { "zero_bytes", MW_KIND_ZEROS },
+		{ "robust", MW_KIND_ROBUST },       { "objects", MW_KIND_OBJECTS },
+		{ "registers", MW_KIND_REGISTERS }, { "kept", MW_KIND_KEPT },
 		{ "exe.link", MW_KIND_RAW },
 	};
 	if (skip(&name, "task/"))

@@ -22,6 +22,8 @@ enum mw_tree_kind {
 	MW_KIND_MEMORY,
 	MW_KIND_ROBUST,
 	MW_KIND_OBJECTS,
+	MW_KIND_REGISTERS,
+	MW_KIND_KEPT,
 	MW_KIND_RAW, /* a text file as it was read */
 };
 

@@ -238,6 +238,27 @@ static enum verdict read_robust_line(struct reader *r, const char *pos, const ch
 	return kept(mw_vec_add(&r->proc->robust, item));
 }
 
+static enum verdict read_registers_line(struct reader *r, const char *pos,
+					const char *end)
+{
+	struct mw_registers_list *list = &r->proc->registers;
+	struct mw_registers item;
+	if (!mw_take_registers(&pos, end, &item) || pos != end ||
+	    (list->n && list->items[list->n - 1].tid >= item.tid))
+		return LINE_BAD;
+	return kept(mw_vec_add(list, item));
+}
+
+static enum verdict read_kept_line(struct reader *r, const char *pos, const char *end)
+{
+	struct mw_words *words = &r->proc->kept;
+	uint64_t word;
+	if (!mw_take_hex(&pos, end, &word) || pos != end ||
+	    (words->n && words->items[words->n - 1] >= word))
+		return LINE_BAD;
+	return kept(mw_vec_add(words, word));
+}
+
 static enum verdict read_object_head(struct reader *r, const char *pos, const char *end)
 {
 	struct mw_object obj = { 0 };
@@ -494,6 +515,12 @@ static line_fn *choose(struct reader *r, enum mw_tree_kind kind)
 		return read_memory_line;
 	case MW_KIND_ROBUST:
 		return read_robust_line;
+	case MW_KIND_REGISTERS:
+		r->proc->has_registers = true;
+		return read_registers_line;
+	case MW_KIND_KEPT:
+		r->proc->has_kept = true;
+		return read_kept_line;
 	default:
 		return read_objects_line;
 	}

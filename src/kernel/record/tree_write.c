@@ -230,6 +230,22 @@ static struct mw_err *write_objects(struct writer *w, const struct mw_rec_proc *
 	return finish_text(w, "proc/%d/objects", proc->pid);
 }
 
+static struct mw_err *write_registers(struct writer *w, const struct mw_rec_proc *proc)
+{
+	for (size_t i = 0; i < proc->registers.n; i++) {
+		w->ok = w->ok && mw_add_registers(&w->text, &proc->registers.items[i]);
+		put(w, "\n");
+	}
+	return finish_text(w, "proc/%d/registers", proc->pid);
+}
+
+static struct mw_err *write_kept(struct writer *w, const struct mw_rec_proc *proc)
+{
+	for (size_t i = 0; i < proc->kept.n; i++)
+		put(w, "%" PRIx64 "\n", proc->kept.items[i]);
+	return finish_text(w, "proc/%d/kept", proc->pid);
+}
+
 static struct mw_err *write_proc(struct writer *w, const struct mw_record *rec,
 				 const struct mw_rec_proc *proc)
 {
@@ -253,6 +269,10 @@ static struct mw_err *write_proc(struct writer *w, const struct mw_record *rec,
 		err = write_robust(w, proc);
 	if (!err && proc->objects.n)
 		err = write_objects(w, proc);
+	if (!err && proc->has_registers)
+		err = write_registers(w, proc);
+	if (!err && proc->has_kept)
+		err = write_kept(w, proc);
 	return err;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
@@ -72,6 +73,30 @@ bool mw_take_escaped(const char **pos, const char *end, struct mw_buf *out)
 	if (p == *pos)
 		return false;
 	*pos = p;
+	return true;
+}
+
+bool mw_add_registers(struct mw_buf *out, const struct mw_registers *regs)
+{
+	if (!mw_buf_printf(out, "%d %" PRIx64 " %" PRIx64 " %" PRIx64, regs->tid,
+			   regs->pc, regs->sp, regs->tp))
+		return false;
+	for (size_t i = 0; i < regs->n; i++)
+		if (!mw_buf_printf(out, " %" PRIx64, regs->words[i]))
+			return false;
+	return true;
+}
+
+bool mw_take_registers(const char **pos, const char *end, struct mw_registers *ret)
+{
+	*ret = (struct mw_registers){ 0 };
+	if (!mw_take_id(pos, end, &ret->tid) || !mw_take_blank(pos, end) ||
+	    !mw_take_hex_word(pos, end, &ret->pc) ||
+	    !mw_take_hex_word(pos, end, &ret->sp) || !mw_take_hex(pos, end, &ret->tp))
+		return false;
+	for (; ret->n < MW_REGISTER_WORDS && mw_take_blank(pos, end); ret->n++)
+		if (!mw_take_hex(pos, end, &ret->words[ret->n]))
+			return false;
 	return true;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-#include <memwhy/err.h>
+#include <memwhy/hold.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +31,11 @@ bool mw_take_dec_word(const char **pos, const char *end, uint64_t *ret) MW_MUST_
 
 /* A decimal number that fits a pid. */
 bool mw_take_id(const char **pos, const char *end, pid_t *ret) MW_MUST_USE;
+
+/* One thread's registers: its id, pc, sp, tp, and the words behind them. */
+bool mw_add_registers(struct mw_buf *out, const struct mw_registers *regs) MW_MUST_USE;
+bool mw_take_registers(const char **pos, const char *end,
+		       struct mw_registers *ret) MW_MUST_USE;
 
 /* Exactly this text. */
 bool mw_take_word(const char **pos, const char *end, const char *word) MW_MUST_USE;
