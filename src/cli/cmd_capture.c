@@ -10,6 +10,7 @@
 #include "symbols/object.h"
 #include "view/capture.h"
 
+#include <memwhy/hold.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,17 @@ static struct mw_err *read_access(struct mw_source *src, pid_t pid)
 	return err;
 }
 
+/* What a search for lost blocks begins with, beside the memory itself. */
+static void read_roots(struct mw_source *src, pid_t pid)
+{
+	struct mw_registers_list registers = { 0 };
+	struct mw_words kept = { 0 };
+	mw_err_free(mw_source_list_registers(src, pid, &registers));
+	mw_err_free(mw_source_list_kept(src, pid, &kept));
+	mw_vec_deinit(&registers);
+	mw_vec_deinit(&kept);
+}
+
 static struct mw_err *show(struct mw_cli *cli, const struct mw_capture_answer *answer)
 {
 	struct mw_out *out;
@@ -127,6 +139,8 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 		err = read_contents(snap, &answer.memory_bytes);
 	if (!err && mw_opt_set(&cli->opts, MW_OPT_SYMBOLS))
 		read_symbols(snap);
+	if (!err)
+		read_roots(cli->src, pid);
 	if (!err)
 		err = read_access(cli->src, pid);
 	if (!err)
