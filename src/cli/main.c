@@ -72,6 +72,10 @@
  *     layout.c            where fields lie, by version
  *     find.[ch] static.c scan.c    every libc; main_arena from the file, from memory
  *     arenas.[ch] pieces.c         all arenas, and where their chunks lie
+ *     glibc.c walk.h      the walker: every libc, its report
+ *     chunks.c            from chunk to chunk
+ *     pages.c pins.c      what resident pages hold; which blocks keep free ones
+ *     mmapped.c check.c   blocks with a mapping of their own; what must be equal
  *   src/explain/          what it means
  *     explain.c impl.h    classes, account and findings together; the sentence
  *     classify.c claims.h claims of classifiers laid over the regions

@@ -8,6 +8,7 @@ enum { WINDOW = 512 << 10, MAX_GAPS = 64 };
 
 /* What comes later may lie in blocks of what comes first. */
 static const struct mw_walker *const walkers[] = {
+	&mw_walker_glibc,
 	&mw_walker_jemalloc,
 	&mw_walker_pymalloc,
 	NULL, /* ends the list */
