@@ -298,7 +298,7 @@ static inline void image_classify(struct image *image)
 }
 
 /* The segment that holds an address. */
-static const struct mw_segment *image_at(const struct image *image, uint64_t addr)
+static inline const struct mw_segment *image_at(const struct image *image, uint64_t addr)
 {
 	size_t n;
 	const struct mw_segment *segs = mw_layout_segments(image->layout, &n);
