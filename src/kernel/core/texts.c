@@ -82,14 +82,15 @@ static const char *comm_of(const struct mw_core *core)
 /* Times, sizes and addresses that no core has are 0, as where the kernel hides them. */
 static bool add_stat(const struct mw_core *core, pid_t tid, struct mw_buf *out)
 {
+	/* Fields 24 to 46, of which none is known. */
+	static const char unknown[] = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
 	uint64_t size = total_size(core);
 
 	return mw_buf_printf(out,
 			     "%d (%s) %c %d 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 %zu 0 0 "
-			     "%" PRIu64 " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
-			     "%" PRIu64 " 0 0 0 0\n",
+			     "%" PRIu64 " %s %" PRIu64 " 0 0 0 0\n",
 			     (int)tid, comm_of(core), core->state, (int)core->ppid,
-			     core->threads.n, size ? size : 1, core->start_brk);
+			     core->threads.n, size ? size : 1, unknown, core->start_brk);
 }
 
 /* No line of resident memory: a core does not know it. */
