@@ -89,7 +89,8 @@ struct mw_tally {
 	size_t n_others;
 	/* The area in work. */
 	struct mw_heap_area area;
-	bool open, nested;
+	bool open;
+	bool hidden; /* counted, not reported */
 	uint64_t pos;
 	enum mw_part rest;             /* what is between the parts that are named */
 	uint64_t bytes[MW_PART_COUNT]; /* of all areas */
@@ -111,6 +112,13 @@ void mw_tally_deinit(struct mw_tally *tally);
  */
 struct mw_err *mw_tally_open(struct mw_tally *tally, uint64_t start, uint64_t end,
 			     uint64_t arena, enum mw_part rest) MW_MUST_USE;
+
+/*
+ * The same for a piece inside pages of something else, an object's variables say: it is
+ * counted, and is nobody's area.
+ */
+struct mw_err *mw_tally_open_inside(struct mw_tally *tally, uint64_t start, uint64_t end,
+				    enum mw_part rest) MW_MUST_USE;
 
 /* A part of the area. */
 void mw_tally_part(struct mw_tally *tally, uint64_t start, uint64_t end,

@@ -59,10 +59,9 @@ static bool is_taken(const struct mw_tally *tally, uint64_t start, uint64_t end)
 	return lo < tally->n_others && tally->others[lo].start < end;
 }
 
-struct mw_err *mw_tally_open(struct mw_tally *tally, uint64_t start, uint64_t end,
-			     uint64_t arena, enum mw_part rest)
+static void begin(struct mw_tally *tally, uint64_t start, uint64_t end, uint64_t arena,
+		  enum mw_part rest)
 {
-	const struct mw_block_sink *sink = tally->walk->opts->sink;
 	tally->area = (struct mw_heap_area){
 		.start = start,
 		.end = end,
@@ -71,14 +70,31 @@ struct mw_err *mw_tally_open(struct mw_tally *tally, uint64_t start, uint64_t en
 		.arena = arena,
 		.split = tally->has_runs,
 	};
+	memset(tally->page, 0, sizeof(tally->page));
 	tally->pos = start;
 	tally->rest = rest;
 	tally->open = true;
-	tally->nested = is_taken(tally, start, end);
-	tally->it.nested |= tally->nested;
 	tally->it.system += end - start;
-	return sink && tally->feed && !tally->nested ? sink->area(sink->ctx, &tally->area)
+}
+
+struct mw_err *mw_tally_open(struct mw_tally *tally, uint64_t start, uint64_t end,
+			     uint64_t arena, enum mw_part rest)
+{
+	const struct mw_block_sink *sink = tally->walk->opts->sink;
+	begin(tally, start, end, arena, rest);
+	tally->hidden = is_taken(tally, start, end);
+	tally->it.nested |= tally->hidden;
+	return sink && tally->feed && !tally->hidden ? sink->area(sink->ctx, &tally->area)
 						     : NULL;
+}
+
+struct mw_err *mw_tally_open_inside(struct mw_tally *tally, uint64_t start, uint64_t end,
+				    enum mw_part rest)
+{
+	begin(tally, start, end, 0, rest);
+	tally->area.split = false;
+	tally->hidden = true;
+	return NULL;
 }
 
 static void count(struct mw_tally *tally, enum mw_use use, uint64_t bytes, bool exclusive)
@@ -133,7 +149,7 @@ static void advance(struct mw_tally *tally, uint64_t end, enum mw_part part)
 	uint64_t page = tally->walk->page_size, pos = tally->pos;
 	tally->bytes[part] += end - pos;
 	tally->pos = end;
-	if (!tally->has_runs)
+	if (!tally->area.split)
 		return;
 	if (pos & (page - 1)) {
 		uint64_t next = mw_alloc_up(pos, page), upto = end < next ? end : next;
@@ -185,7 +201,7 @@ struct mw_err *mw_tally_live(struct mw_tally *tally, uint64_t addr, uint64_t len
 	size->live.bytes += len;
 	tally->it.live.n++;
 	tally->it.live.bytes += len;
-	if (!tally->feed || !tally->walk->opts->sink || tally->nested)
+	if (!tally->feed || !tally->walk->opts->sink || tally->hidden)
 		return NULL;
 	tally->batch[tally->n_batch++] = (struct mw_block){ addr, len };
 	return tally->n_batch == MW_TALLY_BATCH ? flush(tally) : NULL;
@@ -213,7 +229,7 @@ struct mw_err *mw_tally_close(struct mw_tally *tally)
 	tally->it.free.pinned += tally->area.resident[MW_USE_PINNED];
 	tally->it.free.untrimmable += tally->area.resident[MW_USE_UNTRIMMABLE];
 	struct mw_err *err = flush(tally);
-	if (!err && !tally->nested && !mw_vec_add(&walk->areas, tally->area))
+	if (!err && !tally->hidden && !mw_vec_add(&walk->areas, tally->area))
 		err = mw_err_nomem();
 	return err;
 }
