@@ -76,6 +76,11 @@
  *     chunks.c            from chunk to chunk
  *     pages.c pins.c      what resident pages hold; which blocks keep free ones
  *     mmapped.c check.c   blocks with a mapping of their own; what must be equal
+ *   src/heap/alloc/       the other allocators
+ *     alloc.h ground.c    regions and objects: whether an allocator is here
+ *     tally.c             from blocks to a report
+ *     jemalloc.[ch] jemalloc_find.c jemalloc_cache.c
+ *     mimalloc.c musl.c pymalloc.c
  *   src/explain/          what it means
  *     explain.c impl.h    classes, account and findings together; the sentence
  *     classify.c claims.h claims of classifiers laid over the regions
