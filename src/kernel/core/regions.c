@@ -71,18 +71,6 @@ static bool begins(const char *str, const char *prefix)
 	return !strncmp(str, prefix, strlen(prefix));
 }
 
-/* No core says which mappings are shared: these almost always are. */
-static bool is_shared(const struct mw_core_name *name, unsigned perms)
-{
-	static const char *const shared[] = { "/dev/zero", "/memfd:", "/SYSV",
-					      "/dev/shm/", "anon_inode:" };
-
-	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
-		if (begins(name->path, shared[i]))
-			return !(perms & MW_PERM_EXEC);
-	return false;
-}
-
 static bool add_region(struct mw_core *core, uint64_t start, uint64_t end, size_t load,
 		       const struct mw_core_name *name)
 {
@@ -101,7 +89,6 @@ static bool add_region(struct mw_core *core, uint64_t start, uint64_t end, size_
 		region.object = (uint32_t)name->object;
 		region.name = name->path;
 		region.offset = name->offset + (start - name->start);
-		region.perms |= is_shared(name, perms) ? MW_PERM_SHARED : 0;
 	}
 	return mw_vec_add(&core->regions, region);
 }
@@ -217,6 +204,20 @@ static void take_file_perms(const struct mw_core *core, struct mw_core_region *r
 			region->perms = head.segments[i].perms;
 }
 
+/* No core says which mappings are shared: these almost always are, unless programs. */
+static void take_sharing(const struct mw_core *core, struct mw_core_region *region)
+{
+	static const char *const shared[] = { "/dev/zero", "/memfd:", "/SYSV",
+					      "/dev/shm/", "anon_inode:" };
+	const struct mw_core_object *object = &core->objects.items[region->object];
+	struct mw_core_head head;
+
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		if (begins(object->path, shared[i]) && !(region->perms & MW_PERM_EXEC) &&
+		    !mw_core_object_head(core, object, &head))
+			region->perms |= MW_PERM_SHARED;
+}
+
 /*
  * The heap begins behind the program's bss, up to 1 GiB further where addresses are
  * random. A program without a loader (or the loader, run as one) is mapped among the
@@ -314,8 +315,11 @@ static void name_regions(struct mw_core *core)
 	for (size_t i = 0; i < core->regions.n; i++) {
 		region = &core->regions.items[i];
 		take_access(core, region);
-		if (region->object != MW_CORE_NONE && region->load == MW_CORE_NONE)
+		if (region->object == MW_CORE_NONE)
+			continue;
+		if (region->load == MW_CORE_NONE)
 			take_file_perms(core, region);
+		take_sharing(core, region);
 	}
 	if ((region = find_stack(core)))
 		region->name = "[stack]";
