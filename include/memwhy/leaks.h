@@ -13,11 +13,12 @@
 
 #include <memwhy/heap.h>
 
-/* Whether something hints that a block is in use after all. */
+/* Whether a block may be in use after all. Nobody can be sure that it is not. */
 enum mw_leak_confidence {
-	MW_LEAK_POSSIBLE, /* a tagged or unaligned value looks like its address */
-	MW_LEAK_LIKELY,   /* unreachable */
-	MW_LEAK_CERTAIN,  /* unreachable, and nothing in the process hides pointers */
+	/* A tagged or unaligned value looks like its address, or something above such a
+	 * block leads to it; or part of what might lead to it was not seen. */
+	MW_LEAK_POSSIBLE,
+	MW_LEAK_LIKELY, /* nothing in the process leads to it, or looks as if it did */
 };
 
 /* Blocks that are alike: of one size class, arena, shape, with the same first word. */
@@ -30,7 +31,9 @@ struct mw_leak_group {
 	 */
 	struct mw_blocks owned;
 	enum mw_leak_confidence confidence;
-	const char *symbol;     /* what its first word points to: "vtable for Node"; "" */
+	/* What the first of its first words that has a name points to: "vtable for
+	 * Node", "PyDict_Type"; "". */
+	const char *symbol;
 	const char *object;     /* the file that symbol is in; "" */
 	uint64_t sample;        /* address of one block */
 	unsigned char head[64]; /* what it begins with */
@@ -38,9 +41,10 @@ struct mw_leak_group {
 	bool suppressed;
 };
 
-/* All live blocks by size class and first word, leaked or not: what --diff compares. */
+/* All live blocks by size class and symbol, leaked or not: what --diff compares. */
 struct mw_live_group {
-	uint64_t size;
+	uint64_t size;      /* the largest of the class */
+	const char *symbol; /* as above */
 	struct mw_blocks blocks;
 };
 
@@ -54,9 +58,10 @@ struct mw_leaks_opts {
 struct mw_reach;
 
 struct mw_leaks {
-	const struct mw_heap *heap; /* owned */
-	struct mw_blocks leaked;    /* not suppressed */
-	struct mw_blocks direct, indirect;
+	const struct mw_heap *heap;        /* owned */
+	struct mw_blocks leaked;           /* likely; not suppressed */
+	struct mw_blocks possible;         /* not suppressed */
+	struct mw_blocks direct, indirect; /* of the leaked ones */
 	struct mw_blocks suppressed;
 	struct mw_blocks live;              /* all blocks looked at */
 	const struct mw_leak_group *groups; /* by bytes with what they own, descending */
@@ -67,6 +72,9 @@ struct mw_leaks {
 	uint64_t n_edges;         /* pointers from block to block */
 	const char *const *blind; /* what this cannot see, sentences */
 	size_t n_blind;
+	const char *const
+		*unused; /* rules of the suppressions file that matched nothing */
+	size_t n_unused;
 	const struct mw_gap *gaps; /* also the heap's */
 	size_t n_gaps;
 };
@@ -84,9 +92,13 @@ const struct mw_heap *mw_reach_heap(const struct mw_reach *reach);
 
 /*
  * Marks, groups, names; the target may run meanwhile (what is leaked, it cannot change).
- * Takes `reach` over in any case. NOMEM.
+ * It did not stand still as long as it was read when opts->heap.still is false now: then
+ * all is only possible. Takes `reach` over in any case. NOMEM; USAGE for a bad rule.
  */
 struct mw_err *mw_reach_judge(struct mw_reach *reach, const struct mw_leaks_opts *opts,
 			      struct mw_leaks **ret) MW_MUST_USE;
 void mw_reach_free(struct mw_reach *reach);
 void mw_leaks_free(struct mw_leaks *leaks);
+
+/* "likely", "possible". */
+const char *mw_leak_confidence_name(enum mw_leak_confidence confidence);

@@ -81,6 +81,12 @@
  *     tally.c             from blocks to a report
  *     jemalloc.[ch] jemalloc_find.c jemalloc_cache.c
  *     mimalloc.c musl.c pymalloc.c
+ *   src/heap/leaks/       live blocks that nothing leads to
+ *     gather.c reach.h    all that is read while the target stands still
+ *     blocks.[ch] edges.[ch]    which block an address is in; pointers between them
+ *     words.c contents.c roots.c    what may be a pointer: in blocks, elsewhere
+ *     kinds.c names.c demangle.c    what blocks begin with, as symbols
+ *     judge.c mark.c own.c group.c suppress.c    what of it leaked, and of what kind
  *   src/explain/          what it means
  *     explain.c impl.h    classes, account and findings together; the sentence
  *     classify.c claims.h claims of classifiers laid over the regions

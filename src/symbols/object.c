@@ -79,24 +79,32 @@ static void copy_text(char *dst, size_t size, const char *src)
 }
 
 /* What cannot be told stays empty; the reason is kept for the limits. */
+void mw_place_in(struct mw_elf *elf, const struct mw_region *region, uint64_t page_size,
+		 uint64_t addr, struct mw_place *ret)
+{
+	const char *symbol;
+	uint64_t vaddr;
+	*ret = (struct mw_place){ 0 };
+	if (!link_address(elf, region, addr, page_size, &vaddr))
+		return;
+	copy_text(ret->section, sizeof(ret->section), section_at(elf, vaddr));
+	ret->err = mw_elf_symbol_at(elf, vaddr, &symbol, &ret->offset);
+	if (!ret->err)
+		copy_text(ret->symbol, sizeof(ret->symbol), symbol);
+}
+
 void mw_place_find(const struct mw_snapshot *snap, const struct mw_region *region,
 		   uint64_t addr, struct mw_place *ret)
 {
 	struct mw_object_reader reader;
 	struct mw_elf *elf = NULL;
-	const char *symbol;
-	uint64_t vaddr;
 	uint64_t page = mw_source_facts(mw_snapshot_source(snap))->page_size;
-	*ret = (struct mw_place){ 0 };
 	mw_object_reader_init(&reader, snap, region);
-	ret->err = mw_elf_open(mw_object_read, &reader, &elf);
-	if (ret->err)
+	struct mw_err *err = mw_elf_open(mw_object_read, &reader, &elf);
+	if (err) {
+		*ret = (struct mw_place){ .err = err };
 		return;
-	if (link_address(elf, region, addr, page, &vaddr)) {
-		copy_text(ret->section, sizeof(ret->section), section_at(elf, vaddr));
-		ret->err = mw_elf_symbol_at(elf, vaddr, &symbol, &ret->offset);
-		if (!ret->err)
-			copy_text(ret->symbol, sizeof(ret->symbol), symbol);
 	}
+	mw_place_in(elf, region, page, addr, ret);
 	mw_elf_free(elf);
 }

@@ -7,6 +7,8 @@
 
 #include <memwhy/snapshot.h>
 
+struct mw_elf;
+
 enum { MW_OBJECT_HEAD = 4096 };
 
 /* The file behind a region, for mw_elf_open(). Must stay in place while it is used. */
@@ -37,3 +39,7 @@ struct mw_place {
 /* Looks an address up in the object its region maps. */
 void mw_place_find(const struct mw_snapshot *snap, const struct mw_region *region,
 		   uint64_t addr, struct mw_place *ret);
+
+/* The same in an object that is open, for who asks often. */
+void mw_place_in(struct mw_elf *elf, const struct mw_region *region, uint64_t page_size,
+		 uint64_t addr, struct mw_place *ret);
