@@ -78,6 +78,13 @@ struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
 struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap,
 			      struct mw_stopped *ret) MW_MUST_USE;
 
+/* How a snapshot is to be taken, of a target at rest or running; USAGE. */
+struct mw_err *mw_cli_snapshot_opts(const struct mw_cli *cli, unsigned want, bool still,
+				    struct mw_snapshot_opts *ret) MW_MUST_USE;
+
+/* --max-stop, milliseconds. USAGE. */
+struct mw_err *mw_cli_max_stop(const struct mw_cli *cli, unsigned *ret) MW_MUST_USE;
+
 /* When a target is stopped for its heap to be read; --no-stop and --snapshot overrule. */
 enum mw_hold {
 	MW_HOLD_ALWAYS,    /* `heap`, `leaks` */
@@ -123,6 +130,12 @@ void *mw_look_taken(struct mw_look *look);
 
 /* What was not as wished, such as that the target could not be stopped. */
 const struct mw_gap *mw_look_gaps(const struct mw_look *look, size_t *n);
+
+/* True when the answer comes from a recording that lacks what a heap is read from. */
+bool mw_look_unrecorded(const struct mw_look *look);
+
+/* Adds a gap to those of the look: that its heap is not in the recording. NOMEM. */
+struct mw_err *mw_look_note_unrecorded(struct mw_look *look) MW_MUST_USE;
 
 /*
  * All was read, also what naming and judging needed: checks that it was of one process

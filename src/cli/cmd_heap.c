@@ -83,6 +83,10 @@ static struct mw_err *run(struct mw_cli *cli)
 	heap = mw_look_taken(look);
 	answer.heap = heap;
 	answer.snap = mw_look_whose(look);
+	if (mw_look_unrecorded(look))
+		err = mw_look_note_unrecorded(look);
+	if (err)
+		return err;
 	answer.stop = mw_cli_view_stop(&stopped);
 	answer.gaps.items = mw_look_gaps(look, &answer.gaps.n);
 	cli->status = mw_cli_is_limited(answer.snap) ? MW_EXIT_LIMITED : MW_EXIT_OK;

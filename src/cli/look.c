@@ -19,7 +19,6 @@
 enum {
 	MAX_TRIES = 5,
 	PAUSE_NS = 1000000,
-	DEFAULT_MAX_STOP = 1000, /* ms */
 	LIVE_MS = 300, /* how long a running target is looked at again before a stop */
 	MAX_GAPS = 4,
 };
@@ -34,9 +33,10 @@ struct mw_look {
 	struct mw_registers_list registers;
 	void *taken;
 	struct mw_stopped stopped;
-	bool still;   /* what is kept was read at rest */
-	bool held;    /* a stop or a copy is to be ended */
-	bool refused; /* it could not be stopped or copied */
+	bool still;      /* what is kept was read at rest */
+	bool held;       /* a stop or a copy is to be ended */
+	bool unrecorded; /* the recording lacks the heap */
+	bool refused;    /* it could not be stopped or copied */
 	uint64_t max_ns;
 	struct mw_gap gaps[MAX_GAPS];
 	size_t n_gaps;
@@ -134,24 +134,44 @@ static struct mw_err *read_registers(struct mw_look *look, struct reading *readi
 	return gap;
 }
 
+/*
+ * A recording may lack what the heap is read from, and every reading that fails would be
+ * told: they are one limit. Where others had failed before, all are told.
+ */
+static struct mw_err *take(struct mw_look *look, struct reading *reading,
+			   const struct mw_heap_opts *opts)
+{
+	struct mw_source *src = look->cli->src;
+	size_t before, after;
+	(void)mw_source_refusals(src, &before);
+	struct mw_err *err = look->looker->take(look->looker->ctx, reading->snap, opts,
+						&reading->taken);
+	(void)mw_source_refusals(src, &after);
+	if (err || mw_source_facts(src)->live || !after)
+		return err;
+	look->unrecorded = true;
+	if (!before)
+		mw_source_forget_refusals(src);
+	return NULL;
+}
+
 /* Looks once at `pid`, the target or its copy. */
 static struct mw_err *read_once(struct mw_look *look, pid_t pid, bool still,
 				struct reading *ret)
 {
 	struct reading reading = { .still = still };
-	struct mw_snapshot_opts opts = {
-		.want = MW_WANT_THREADS | look->looker->want,
-		.gentle = !still,
-	};
-	struct mw_err *err = still ? read_registers(look, &reading) : NULL;
+	struct mw_snapshot_opts opts;
+	struct mw_err *err = mw_cli_snapshot_opts(
+		look->cli, MW_WANT_THREADS | look->looker->want, still, &opts);
+	if (!err && still)
+		err = read_registers(look, &reading);
 	if (!err)
 		err = mw_snapshot_take(look->cli->src, pid, &opts, &reading.snap);
 	struct mw_heap_opts heap_opts = { .still = still };
 	if (reading.registers.n)
 		heap_opts.registers = &reading.registers;
 	if (!err)
-		err = look->looker->take(look->looker->ctx, reading.snap, &heap_opts,
-					 &reading.taken);
+		err = take(look, &reading, &heap_opts);
 	if (!err)
 		err = mw_snapshot_recheck(reading.snap);
 	if (err)
@@ -339,13 +359,12 @@ static struct mw_err *check_options(struct mw_look *look)
 	static const enum mw_opt_id ways[] = { MW_OPT_STOP, MW_OPT_NO_STOP,
 					       MW_OPT_SNAPSHOT, MW_OPT_END };
 	enum mw_opt_id way;
-	uint64_t max_ms;
+	unsigned max_ms;
 	struct mw_err *err = mw_opt_one_of(&look->cli->opts, ways, &way);
 	if (!err)
-		err = mw_opt_number(&look->cli->opts, MW_OPT_MAX_STOP, 1, 600000,
-				    DEFAULT_MAX_STOP, &max_ms);
+		err = mw_cli_max_stop(look->cli, &max_ms);
 	if (!err)
-		look->max_ns = max_ms * 1000000;
+		look->max_ns = (uint64_t)max_ms * 1000000;
 	return err;
 }
 
@@ -389,6 +408,17 @@ const struct mw_gap *mw_look_gaps(const struct mw_look *look, size_t *n)
 {
 	*n = look->n_gaps;
 	return look->gaps;
+}
+
+bool mw_look_unrecorded(const struct mw_look *look)
+{
+	return look->unrecorded;
+}
+
+struct mw_err *mw_look_note_unrecorded(struct mw_look *look)
+{
+	return note(look, "the heap", "its memory is not in this recording",
+		    "memwhy capture --stop --memory");
 }
 
 struct mw_err *mw_look_end(struct mw_look *look, struct mw_stopped *ret)

@@ -131,25 +131,45 @@ static struct mw_err *engine_option(const struct mw_cli *cli, enum mw_engine *re
 	return NULL;
 }
 
-struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
-			       struct mw_snapshot **ret)
+struct mw_err *mw_cli_snapshot_opts(const struct mw_cli *cli, unsigned want, bool still,
+				    struct mw_snapshot_opts *ret)
 {
 	struct mw_snapshot_opts opts = { .want = want };
-	uint64_t jobs, max_stop;
+	uint64_t jobs;
 	struct mw_err *err = engine_option(cli, &opts.engine);
 	if (!err)
 		err = mw_opt_number(&cli->opts, MW_OPT_JOBS, 1, 64, 0, &jobs);
-	if (!err)
-		err = mw_opt_number(&cli->opts, MW_OPT_MAX_STOP, 1, 600000,
-				    DEFAULT_MAX_STOP, &max_stop);
-	if (!err && mw_opt_set(&cli->opts, MW_OPT_STOP))
-		err = mw_source_stop(cli->src, pid, (unsigned)max_stop);
 	if (err)
 		return err;
 	opts.jobs = (unsigned)jobs;
 	/* Who asks for threads is in a hurry; who is stopped waits for nothing else. */
-	opts.gentle = !jobs && !mw_opt_set(&cli->opts, MW_OPT_STOP);
-	return mw_snapshot_take(cli->src, pid, &opts, ret);
+	opts.gentle = !jobs && !still;
+	*ret = opts;
+	return NULL;
+}
+
+struct mw_err *mw_cli_max_stop(const struct mw_cli *cli, unsigned *ret)
+{
+	uint64_t ms;
+	struct mw_err *err = mw_opt_number(&cli->opts, MW_OPT_MAX_STOP, 1, 600000,
+					   DEFAULT_MAX_STOP, &ms);
+	if (!err)
+		*ret = (unsigned)ms;
+	return err;
+}
+
+struct mw_err *mw_cli_snapshot(struct mw_cli *cli, pid_t pid, unsigned want,
+			       struct mw_snapshot **ret)
+{
+	struct mw_snapshot_opts opts;
+	unsigned max_stop;
+	bool stop = mw_opt_set(&cli->opts, MW_OPT_STOP);
+	struct mw_err *err = mw_cli_snapshot_opts(cli, want, stop, &opts);
+	if (!err)
+		err = mw_cli_max_stop(cli, &max_stop);
+	if (!err && stop)
+		err = mw_source_stop(cli->src, pid, max_stop);
+	return err ? err : mw_snapshot_take(cli->src, pid, &opts, ret);
 }
 
 struct mw_err *mw_cli_release(struct mw_cli *cli, const struct mw_snapshot *snap,

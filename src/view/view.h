@@ -18,15 +18,17 @@ struct mw_view_stop {
 	bool forked; /* a copy was looked at */
 };
 
-/* The answer of `memwhy PID`; schema memwhy.why/1. */
-struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
-			   const struct mw_view_stop *stop, bool verbose) MW_MUST_USE;
-
 /* Gaps of one origin. */
 struct mw_gap_list {
 	const struct mw_gap *items;
 	size_t n;
 };
+
+/* The answer of `memwhy PID`; schema memwhy.why/1. `gaps`: of the look, besides its own.
+ */
+struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
+			   const struct mw_gap_list *gaps,
+			   const struct mw_view_stop *stop, bool verbose) MW_MUST_USE;
 
 /* What snapshot and layout could not see. */
 struct mw_gap_list mw_snapshot_gap_list(const struct mw_snapshot *snap);

@@ -259,6 +259,13 @@ static void classes_table(struct mw_out *out, const struct mw_explanation *ex,
 	mw_out_table_end(out);
 }
 
+/* Where the heap was walked and is the largest cause, it has more to tell. */
+static bool is_heap(const struct mw_explanation *ex)
+{
+	const struct mw_account *a = &ex->account;
+	return a->n_buckets && !strncmp(a->buckets[0].cause, "heap-", 5);
+}
+
 static void next_line(struct mw_out *out, const struct mw_explanation *ex)
 {
 	struct mw_arena arena = { 0 };
@@ -268,13 +275,15 @@ static void next_line(struct mw_out *out, const struct mw_explanation *ex)
 	if (p->vm_size != UNKNOWN && is_blind(ex))
 		text = mw_advice_access(src, &arena, p->pid);
 	else if (p->vm_size != UNKNOWN)
-		text = mw_advice_command(src, &arena, "map", p->pid, "");
+		text = mw_advice_command(src, &arena, is_heap(ex) ? "heap" : "map",
+					 p->pid, "");
 	if (text && text[0])
 		mw_out_next(out, text);
 	mw_arena_deinit(&arena);
 }
 
 struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
+			   const struct mw_gap_list *gaps,
 			   const struct mw_view_stop *stop, bool verbose)
 {
 	const struct mw_process *p = mw_snapshot_process(ex->snap);
@@ -294,8 +303,8 @@ struct mw_err *mw_view_why(struct mw_out *out, const struct mw_explanation *ex,
 	if (err)
 		return err;
 	classes_table(out, ex, verbose);
-	const struct mw_gap_list gaps = { ex->gaps, ex->n_gaps };
-	mw_view_gaps(out, &gaps, 1, stop);
+	const struct mw_gap_list all[] = { { ex->gaps, ex->n_gaps }, *gaps };
+	mw_view_gaps(out, all, 2, stop);
 	mw_view_stopped(out, stop);
 	next_line(out, ex);
 	return NULL;

@@ -173,7 +173,7 @@ struct mw_err *mw_rule_heap_arenas(struct mw_explain *ex)
 			.claim = mw_arena_printf(
 				&ex->arena,
 				"%zu malloc arenas for %u thread%s keep %s of freed "
-				"heap. %s of it is pinned under %s live blocks, so "
+				"heap. %s of it is pinned under %s live blocks; "
 				"malloc_trim(0) would return %s (computed page by "
 				"page). MALLOC_ARENA_MAX=2 limits the arenas from the "
 				"next start on; what that saves is not known before it "
