@@ -64,6 +64,8 @@
  *   src/symbols/          ELF through a read callback
  *     elf.[ch] elf_impl.h elf_sections.c elf_symbols.c
  *     object.[ch]         reading a mapped object; the section and symbol of an address
+ *     input.[ch]          files to look at, members of archives
+ *     sizes.[ch]          which sections size lists, and their sums
  *   src/heap/             allocators, walked from outside
  *     heap.[ch]           runs all walkers over a snapshot and joins their reports
  *     sizes.c             size classes, names
@@ -108,7 +110,7 @@
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
- *     capture.[ch] doctor.[ch]
+ *     capture.[ch] doctor.[ch] size.[ch]
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
  *   src/out/              typed tables to text, JSON, CSV

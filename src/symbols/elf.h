@@ -66,3 +66,6 @@ struct mw_err *mw_elf_symbol_value(struct mw_elf *elf, const char *name,
  */
 struct mw_err *mw_elf_symbol_at(struct mw_elf *elf, uint64_t vaddr, const char **name,
 				uint64_t *offset) MW_MUST_USE;
+
+/* Bytes of common symbols (SHN_COMMON) in an object that is not linked yet. */
+struct mw_err *mw_elf_common_bytes(struct mw_elf *elf, uint64_t *ret) MW_MUST_USE;

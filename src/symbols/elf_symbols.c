@@ -277,3 +277,18 @@ struct mw_err *mw_elf_symbol_at(struct mw_elf *elf, uint64_t vaddr, const char *
 	return mw_err_new(MW_ERR_NOTFOUND, 0, NULL, "no symbol holds 0x%llx",
 			  (unsigned long long)vaddr);
 }
+
+struct mw_err *mw_elf_common_bytes(struct mw_elf *elf, uint64_t *ret)
+{
+	struct mw_elf_symbols *symbols;
+	struct mw_err *err = load_symbols(elf, MW_ELF_SYMTAB, &symbols);
+	uint64_t sum = 0;
+	for (size_t i = 1; !err && i < symbols->n; i++) {
+		const unsigned char *entry = entry_at(elf, symbols, i);
+		if (MW_ELF_FIELD(elf, entry, Sym, st_shndx) == SHN_COMMON)
+			sum += MW_ELF_FIELD(elf, entry, Sym, st_size);
+	}
+	if (!err)
+		*ret = sum;
+	return err;
+}
