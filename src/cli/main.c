@@ -82,6 +82,7 @@
  *     alloc.h ground.c    regions and objects: whether an allocator is here
  *     tally.c             from blocks to a report
  *     jemalloc.[ch] jemalloc_find.c jemalloc_cache.c
+ *     tcmalloc.[ch] tcmalloc_find.c
  *     mimalloc.c musl.c pymalloc.c
  *   src/heap/leaks/       live blocks that nothing leads to
  *     gather.c reach.h    all that is read while the target stands still

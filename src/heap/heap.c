@@ -10,6 +10,7 @@ enum { WINDOW = 512 << 10, MAX_GAPS = 64 };
 static const struct mw_walker *const walkers[] = {
 	&mw_walker_glibc,
 	&mw_walker_jemalloc,
+	&mw_walker_tcmalloc,
 	&mw_walker_mimalloc,
 	&mw_walker_musl,
 	&mw_walker_pymalloc,
