@@ -32,6 +32,7 @@
  *   src/kernel/hold/      holds a target still, bounded, whatever happens to us
  *     hold.[ch]           our side of it
  *     holder.[ch] threads.c registers.[ch]    the child process that does it
+ *     copy.c inject.[ch] site.[ch]    a fork of the target, run in it on request
  *   src/kernel/core/      core files
  *     core.[ch]           a core as a source: who, which threads
  *     headers.c notes.c   what is where in the file

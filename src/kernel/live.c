@@ -234,6 +234,7 @@ static const struct mw_source_ops live_ops = {
 	.read_object = mw_live_read_object,
 	.probe = mw_live_probe,
 	.stop = mw_live_stop,
+	.fork = mw_live_fork,
 	.resume = mw_live_resume,
 	.list_registers = mw_live_list_registers,
 	.list_kept = mw_live_list_kept,

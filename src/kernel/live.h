@@ -124,6 +124,8 @@ struct mw_err *mw_live_list_fds(struct mw_source *src, pid_t pid,
 				struct mw_fds *out) MW_MUST_USE;
 struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid,
 			    unsigned max_ms) MW_MUST_USE;
+struct mw_err *mw_live_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+			    pid_t *child) MW_MUST_USE;
 struct mw_err *mw_live_resume(struct mw_source *src, uint64_t *held_ns,
 			      bool *cut) MW_MUST_USE;
 struct mw_err *mw_live_list_registers(struct mw_source *src, pid_t pid,

@@ -34,6 +34,25 @@ struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
 	return err;
 }
 
+struct mw_err *mw_live_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
+			    pid_t *child)
+{
+	struct mw_live *live = mw_live_of(src);
+	struct mw_live_proc *proc;
+	struct mw_hold *hold;
+
+	struct mw_err *err = check_free(live);
+	if (!err)
+		err = mw_live_take(live, pid, &proc);
+	if (err)
+		return err;
+	err = mw_hold_fork(pid, proc->dir, max_ms, &hold, child);
+	if (!err)
+		keep(live, hold);
+	mw_live_drop(live, proc);
+	return err;
+}
+
 struct mw_err *mw_live_resume(struct mw_source *src, uint64_t *held_ns, bool *cut)
 {
 	struct mw_live *live = mw_live_of(src);

@@ -154,6 +154,8 @@ struct mw_err *mw_live_list_kept(struct mw_source *src, pid_t pid, struct mw_wor
 	size_t before = out->n;
 	const char *name;
 
+	/* A fork copies no timers. */
+	pid = mw_hold_origin(live->hold, pid);
 	struct mw_err *err = mw_live_take(live, pid, &proc);
 	if (err)
 		return err;

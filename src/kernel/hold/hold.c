@@ -3,7 +3,8 @@
 #include "kernel/hold/hold.h"
 
 #include "base/num.h"
-#include "kernel/hold/holder.h"
+#include "kernel/hold/inject.h"
+#include "kernel/hold/site.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +17,16 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A copy is never given up: a holder that is killed halfway would harm the target. */
+#define FOR_EVER INT32_MAX
+
 struct mw_hold {
 	pid_t pid;
+	pid_t child; /* the copy; 0: it is held itself */
 	bool active;
 	pid_t holder;
 	int sock;
@@ -115,35 +121,15 @@ static void end_holder(struct mw_hold *hold, bool kill_it)
 		;
 }
 
-/* The value of a numeric line of a thread's status; false when there is none. */
-static bool status_field(int task, pid_t tid, const char *key, uint64_t *ret)
-{
-	char path[64], text[4096];
-
-	snprintf(path, sizeof(path), "%d/status", (int)tid);
-	int fd = openat(task, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[len > 0 ? len : 0] = '\0';
-	const char *at = strstr(text, key), *end = text + strlen(text);
-	if (!at)
-		return false;
-	at += strlen(key);
-	mw_skip_blanks(&at, end);
-	return mw_take_dec(&at, end, ret);
-}
-
 static struct mw_err *refused(pid_t pid, int task, pid_t tid, int errnum)
 {
 	uint64_t n = 0;
 
-	if (status_field(task, tid, "\nTracerPid:", &n) && n)
+	if (mw_thread_status(task, tid, "\nTracerPid:", &n) && n)
 		return mw_err_new(MW_ERR_DENIED, errnum, "ptrace",
 				  "process %d is already traced, by process %llu",
 				  (int)pid, (unsigned long long)n);
-	if (!status_field(task, tid, "\nVmSize:", &n))
+	if (!mw_thread_status(task, tid, "\nVmSize:", &n))
 		return mw_err_new(MW_ERR_DENIED, errnum, "ptrace",
 				  "process %d is a kernel thread: it cannot be stopped",
 				  (int)pid);
@@ -177,6 +163,50 @@ static struct mw_err *fail(pid_t pid, int task, const struct mw_holder_report *r
 	}
 }
 
+/* Why there is no copy. Nothing is left of the attempt. */
+static struct mw_err *not_copied(pid_t pid, const struct mw_holder_report *report)
+{
+	switch (report->what) {
+	case MW_WHAT_SECCOMP:
+		return mw_err_new(MW_ERR_DENIED, EPERM, "fork",
+				  "process %d is under seccomp, which might kill it for "
+				  "a fork: stop it instead (--stop)",
+				  (int)pid);
+	case MW_WHAT_CALL:
+		return mw_err_new(
+			MW_ERR_IO, report->errnum, "fork",
+			"process %d cannot fork: %s%s: stop it instead (--stop)",
+			(int)pid, strerror(report->errnum),
+			report->errnum == EAGAIN
+				? " (its limit of processes, or its cgroup's)"
+				: "");
+	case MW_WHAT_LATE:
+		return mw_err_new(MW_ERR_IO, ETIMEDOUT, "fork",
+				  "forking process %d took longer than it may stand "
+				  "still; the copy was dropped: allow more (--max-stop)",
+				  (int)pid);
+	default:
+		return mw_err_new(MW_ERR_IO, report->errnum, "fork",
+				  "no thread of process %d was where a fork can be put "
+				  "in between (a signal on its way, a restartable "
+				  "sequence, a single step, 32-bit code): try again, or "
+				  "stop it instead (--stop)",
+				  (int)pid);
+	}
+}
+
+static struct mw_err *left_zombie(const struct mw_hold *hold, int errnum)
+{
+	return mw_err_new(
+		MW_ERR_IO, errnum, "fork",
+		"the copy of process %d has ended, but stays in it as a zombie, "
+		"process %d: %s",
+		(int)hold->pid, (int)hold->child,
+		errnum == EPERM ? "somebody else traces the process now"
+		: errnum        ? strerror(errnum)
+				: "memwhy's helper was killed");
+}
+
 static struct mw_err *check_target(pid_t pid, unsigned max_ms)
 {
 	if (pid == getpid())
@@ -186,38 +216,56 @@ static struct mw_err *check_target(pid_t pid, unsigned max_ms)
 	return NULL;
 }
 
-static struct mw_err *take(struct mw_hold *hold, int task, unsigned max_ms)
+/* Starts the holder and hears how it began. */
+static struct mw_err *take(struct mw_hold *hold, struct mw_holder *h)
 {
-	struct mw_holder h = { .task = task, .max_ms = max_ms };
 	struct mw_holder_report report = { .errnum = EIO };
 
-	int errnum = start_holder(&h, hold);
+	int errnum = start_holder(h, hold);
 	if (errnum)
 		return mw_err_sys(errnum, "fork");
-	bool heard = hear(hold, MW_REACH_MS + MW_GRACE_MS, &report);
-	if (heard && !report.errnum)
+	bool heard =
+		hear(hold, h->copies ? FOR_EVER : MW_REACH_MS + MW_GRACE_MS, &report);
+	if (heard && !report.errnum) {
+		hold->child = report.child;
 		return NULL;
+	}
 	end_holder(hold, !heard);
-	return fail(hold->pid, task, &report);
+	return report.what == MW_WHAT_STOP ? fail(hold->pid, h->task, &report)
+					   : not_copied(hold->pid, &report);
 }
 
-struct mw_err *mw_hold_stop(pid_t pid, int dir, unsigned max_ms, struct mw_hold **ret)
+/* Fills what the holder needs but cannot open itself. */
+static struct mw_err *open_target(struct mw_holder *h, int dir)
 {
-	struct mw_err *err = check_target(pid, max_ms);
+	h->task = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (h->task < 0)
+		return errno != ENOENT && errno != ESRCH ? mw_err_sys(errno, "task")
+							 : gone(h->pid);
+	h->ended = -1;
+	if (!h->copies)
+		return NULL;
+	h->ended = (int)syscall(SYS_pidfd_open, h->pid, 0);
+	h->site = mw_site_find(dir);
+	return NULL;
+}
+
+static struct mw_err *start(struct mw_holder *h, int dir, struct mw_hold **ret)
+{
+	struct mw_err *err = check_target(h->pid, h->max_ms);
 
 	if (err)
 		return err;
 	struct mw_hold *hold = calloc(1, sizeof(*hold));
 	if (!hold)
 		return mw_err_nomem();
-	hold->pid = pid;
-	int task = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task < 0) {
-		err = errno != ENOENT && errno != ESRCH ? mw_err_sys(errno, "task")
-							: gone(pid);
-	} else {
-		err = take(hold, task, max_ms);
-		close(task);
+	hold->pid = h->pid;
+	err = open_target(h, dir);
+	if (!err) {
+		err = take(hold, h);
+		if (h->ended >= 0)
+			close(h->ended);
+		close(h->task);
 	}
 	if (err)
 		mw_hold_free(hold);
@@ -226,16 +274,40 @@ struct mw_err *mw_hold_stop(pid_t pid, int dir, unsigned max_ms, struct mw_hold 
 	return err;
 }
 
+struct mw_err *mw_hold_stop(pid_t pid, int dir, unsigned max_ms, struct mw_hold **ret)
+{
+	struct mw_holder h = { .pid = pid, .max_ms = max_ms };
+
+	return start(&h, dir, ret);
+}
+
+struct mw_err *mw_hold_fork(pid_t pid, int dir, unsigned max_ms, struct mw_hold **ret,
+			    pid_t *child)
+{
+	struct mw_holder h = { .pid = pid, .max_ms = max_ms, .copies = true };
+
+	if (!mw_inject_is_known())
+		return mw_err_new(MW_ERR_UNSUPPORTED, 0, "fork",
+				  "a process can be made to fork on x86-64 only");
+	struct mw_err *err = start(&h, dir, ret);
+	if (!err)
+		*child = (*ret)->child;
+	return err;
+}
+
 struct mw_err *mw_hold_end(struct mw_hold *hold, uint64_t *held_ns, bool *cut)
 {
-	struct mw_holder_report report;
+	struct mw_holder_report report = { 0 };
 
 	/* When the holder has timed out, its report waits and this fails. */
 	ssize_t sent = send(hold->sock, "", 1, MSG_NOSIGNAL);
-	bool heard = hear(hold, sent == 1 ? MW_GRACE_MS : 0, &report);
+	unsigned ms = hold->child ? FOR_EVER : sent == 1 ? MW_GRACE_MS : 0;
+	bool heard = hear(hold, ms, &report);
 	end_holder(hold, !heard);
 	*held_ns = heard ? report.held_ns : mw_now_ns() - hold->since_ns;
 	*cut = heard ? report.cut : true;
+	if (hold->child && (!heard || report.what == MW_WHAT_ZOMBIE))
+		return left_zombie(hold, report.errnum);
 	return NULL;
 }
 
@@ -246,7 +318,13 @@ bool mw_hold_active(const struct mw_hold *hold)
 
 bool mw_hold_is_of(const struct mw_hold *hold, pid_t pid)
 {
-	return hold && hold->pid == pid;
+	return hold && (hold->pid == pid || (hold->child && hold->child == pid));
+}
+
+pid_t mw_hold_origin(const struct mw_hold *hold, pid_t pid)
+{
+	return mw_hold_active(hold) && hold->child && hold->child == pid ? hold->pid
+									 : pid;
 }
 
 struct mw_err *mw_hold_registers(const struct mw_hold *hold,

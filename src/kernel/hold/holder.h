@@ -32,25 +32,54 @@ struct mw_tids {
 	unsigned char sig[MW_TID_MAX];   /* by tid: held back, delivered on release */
 };
 
+/* The copy of the target that a fork made; see copy.c. */
+struct mw_copy {
+	pid_t child;  /* as we see it; 0: none */
+	pid_t inside; /* as the target sees it, perhaps in a pid namespace */
+};
+
 struct mw_holder {
-	pid_t parent;
+	pid_t pid, parent;
+	bool copies;    /* makes a copy and lets the target run, rather than hold it */
+	bool released;  /* memwhy has said so, or is gone: there is work left, no news */
 	int task;       /* the target's /proc/PID/task */
+	int ended;      /* readable when the target has ended; -1: cannot be told */
 	int sock, peer; /* our end, and memwhy's, which we must not keep open */
 	int sigs;       /* tells of changes of threads */
+	uint64_t site;  /* of a system call instruction in the target, or 0 */
+	int resend;     /* a signal that came between: to be sent again */
+	struct mw_copy copy;
 	unsigned max_ms;
 	uint64_t since_ns;
 	struct mw_tids *tids;
 	struct mw_regs_area *regs; /* shared with memwhy */
 };
 
+/* What an error number of a report is about. */
+enum mw_holder_what {
+	MW_WHAT_STOP,    /* a thread could not be stopped */
+	MW_WHAT_UNSAFE,  /* no thread was where a system call can be put in between */
+	MW_WHAT_SECCOMP, /* all such threads are under seccomp */
+	MW_WHAT_CALL,    /* the system call itself failed */
+	MW_WHAT_LATE,    /* it took longer than the target may stand */
+	MW_WHAT_ZOMBIE,  /* the copy has ended, and could not be reaped */
+};
+
 struct mw_holder_report {
 	int errnum; /* 0: it stands, or stood */
-	pid_t tid;  /* the thread concerned */
+	enum mw_holder_what what;
+	pid_t child; /* the copy */
+	pid_t tid;   /* the thread concerned */
 	bool cut;
 	uint64_t held_ns;
 };
 
-enum mw_holder_event { MW_EVENT_CHILD, MW_EVENT_RELEASE, MW_EVENT_TIMEOUT };
+enum mw_holder_event {
+	MW_EVENT_CHILD,
+	MW_EVENT_RELEASE,
+	MW_EVENT_TIMEOUT,
+	MW_EVENT_ENDED, /* the target */
+};
 
 /* The time, for measuring. */
 uint64_t mw_now_ns(void);
@@ -69,6 +98,28 @@ int mw_threads_stop(struct mw_holder *h, struct mw_holder_report *report);
 
 /* Threads that are not yet standing are let go by the kernel when the holder exits. */
 void mw_threads_release(struct mw_holder *h);
+
+/* Only the n-th thread of those listed. 0, or errno; ENOENT: there are not so many. */
+int mw_threads_stop_one(struct mw_holder *h, size_t n, struct mw_holder_report *report);
+
+/* Forgets threads that were released, so that they may be stopped again. */
+void mw_threads_forget(struct mw_holder *h);
+
+/*
+ * Waits for the next stop of one thread, for the rest of `ms` from `since_ns` on (ms < 0:
+ * for ever). 0, ETIMEDOUT, or ESRCH when it ended.
+ */
+int mw_thread_wait(struct mw_holder *h, pid_t tid, uint64_t since_ns, int ms,
+		   int *status);
+
+/* The value of a numeric line of a thread's status; false when there is none. */
+bool mw_thread_status(int task, pid_t tid, const char *key, uint64_t *ret);
+
+/* Makes the copy; all threads stand. 0, or errno and what it is about. */
+int mw_copy_make(struct mw_holder *h, struct mw_holder_report *report);
+
+/* Ends the copy and reaps it in the target, which is stopped for that. */
+void mw_copy_end(struct mw_holder *h, struct mw_holder_report *report);
 
 /* The holder's whole life, in a child that was forked with all signals blocked. */
 _Noreturn void mw_holder_run(struct mw_holder *h);

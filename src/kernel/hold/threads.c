@@ -6,12 +6,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* For seize_listed(). */
+#define ALL SIZE_MAX
 
 void mw_threads_note(struct mw_holder *h)
 {
@@ -76,9 +82,55 @@ static int seize(struct mw_holder *h, const char *name, struct mw_holder_report 
 	return 0;
 }
 
-/* Seizes what is listed and not yet held. readdir() would allocate. */
-static int seize_listed(struct mw_holder *h, struct mw_holder_report *report, bool *found)
+int mw_thread_wait(struct mw_holder *h, pid_t tid, uint64_t since_ns, int ms, int *status)
 {
+	struct signalfd_siginfo info;
+	struct pollfd fd = { .fd = h->sigs, .events = POLLIN };
+
+	for (;;) {
+		pid_t pid = waitpid(tid, status, __WALL | WNOHANG);
+		if (pid < 0 || (pid == tid && !WIFSTOPPED(*status))) {
+			h->tids->state[tid] = MW_TID_FREE;
+			return ESRCH;
+		}
+		if (pid == tid)
+			return 0;
+		int left = ms < 0 ? -1 : mw_ms_left(since_ns, (uint64_t)ms);
+		if (left == 0)
+			return ETIMEDOUT;
+		poll(&fd, 1, left);
+		while (read(h->sigs, &info, sizeof(info)) > 0)
+			;
+	}
+}
+
+bool mw_thread_status(int task, pid_t tid, const char *key, uint64_t *ret)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)tid);
+	int fd = openat(task, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	const char *at = strstr(text, key), *end = text + strlen(text);
+	if (!at)
+		return false;
+	at += strlen(key);
+	mw_skip_blanks(&at, end);
+	return mw_take_dec(&at, end, ret);
+}
+
+/*
+ * Seizes what is listed and not yet held: all, or the n-th only. readdir() would
+ * allocate.
+ */
+static int seize_listed(struct mw_holder *h, size_t nth, struct mw_holder_report *report,
+			bool *found)
+{
+	size_t n = 0;
 	char buf[8192] __attribute__((aligned(8)));
 	long len;
 
@@ -86,10 +138,12 @@ static int seize_listed(struct mw_holder *h, struct mw_holder_report *report, bo
 	while ((len = syscall(SYS_getdents64, h->task, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < len;) {
 			const struct dirent64 *entry = (const void *)(buf + at);
+			at += entry->d_reclen;
+			if (nth != ALL && (entry->d_name[0] == '.' || n++ != nth))
+				continue;
 			int errnum = seize(h, entry->d_name, report, found);
 			if (errnum)
 				return errnum;
-			at += entry->d_reclen;
 		}
 	}
 	return 0;
@@ -120,7 +174,7 @@ int mw_threads_stop(struct mw_holder *h, struct mw_holder_report *report)
 
 	do {
 		found = false;
-		int errnum = seize_listed(h, report, &found);
+		int errnum = seize_listed(h, ALL, report, &found);
 		if (!errnum)
 			errnum = wait_all(h, report);
 		if (errnum)
@@ -132,6 +186,23 @@ int mw_threads_stop(struct mw_holder *h, struct mw_holder_report *report)
 	return h->tids->n ? 0 : ESRCH;
 }
 
+int mw_threads_stop_one(struct mw_holder *h, size_t n, struct mw_holder_report *report)
+{
+	bool found = false;
+	int errnum = seize_listed(h, n, report, &found);
+
+	if (!errnum && !found)
+		return ENOENT;
+	return errnum ? errnum : wait_all(h, report);
+}
+
+void mw_threads_forget(struct mw_holder *h)
+{
+	for (size_t i = 0; i < h->tids->n; i++)
+		h->tids->state[h->tids->list[i]] = MW_TID_FREE;
+	h->tids->n = h->tids->n_running = 0;
+}
+
 void mw_threads_release(struct mw_holder *h)
 {
 	struct mw_tids *t = h->tids;
@@ -141,4 +212,7 @@ void mw_threads_release(struct mw_holder *h)
 		if (t->state[tid] == MW_TID_STANDS)
 			ptrace(PTRACE_DETACH, tid, NULL, (long)t->sig[tid]);
 	}
+	if (h->resend)
+		kill(h->pid, h->resend);
+	h->resend = 0;
 }
