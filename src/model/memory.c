@@ -92,6 +92,8 @@ static void look(struct mw_memory *mem, uint64_t addr)
 	const struct mw_region *region = mw_snapshot_find(mem->snap, addr);
 	mem->start = addr & ~(page - 1);
 	mem->end = addr | (page - 1);
+	if (mem->end != UINT64_MAX)
+		mem->end++;
 	mem->readable = mem->exclusive = false;
 	if (!region)
 		return;
