@@ -100,5 +100,8 @@ struct mw_err *mw_reach_judge(struct mw_reach *reach, const struct mw_leaks_opts
 void mw_reach_free(struct mw_reach *reach);
 void mw_leaks_free(struct mw_leaks *leaks);
 
+/* Whether the text of a suppressions file can be used: USAGE, NOMEM. */
+struct mw_err *mw_leaks_check_rules(const char *text) MW_MUST_USE;
+
 /* "likely", "possible". */
 const char *mw_leak_confidence_name(enum mw_leak_confidence confidence);

@@ -44,7 +44,7 @@ struct mw_cmd {
 	struct mw_err *(*run)(struct mw_cli *cli);
 };
 
-extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_heap, mw_cmd_size,
+extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_heap, mw_cmd_leaks, mw_cmd_size,
 	mw_cmd_capture, mw_cmd_doctor;
 
 /* The process the operands and --largest name. AMBIGUOUS lists all that fit. */
@@ -102,7 +102,7 @@ struct mw_looker {
 	/* Reads all that must be read at rest. Errors end the look. */
 	struct mw_err *(*take)(void *ctx, const struct mw_snapshot *snap,
 			       const struct mw_heap_opts *opts, void **ret);
-	/* The heap in what take() made: tells whether to look again. */
+	/* The heap in what take() made tells whether to look again; NULL: not walked. */
 	const struct mw_heap *(*heap)(const void *taken);
 	void (*free)(void *taken);
 };
@@ -128,6 +128,9 @@ const struct mw_snapshot *mw_look_whose(const struct mw_look *look);
 /* What looker->take() made; the caller's from here on. NULL the second time. */
 void *mw_look_taken(struct mw_look *look);
 
+/* How the target was held until now. */
+const struct mw_stopped *mw_look_stopped(const struct mw_look *look);
+
 /* What was not as wished, such as that the target could not be stopped. */
 const struct mw_gap *mw_look_gaps(const struct mw_look *look, size_t *n);
 
@@ -136,6 +139,10 @@ bool mw_look_unrecorded(const struct mw_look *look);
 
 /* Adds a gap to those of the look: that its heap is not in the recording. NOMEM. */
 struct mw_err *mw_look_note_unrecorded(struct mw_look *look) MW_MUST_USE;
+
+/* Adds any other, whose remedy is the command `verb` on the same process. NOMEM. */
+struct mw_err *mw_look_note(struct mw_look *look, const char *what, const char *why,
+			    const char *verb) MW_MUST_USE;
 
 /*
  * All was read, also what naming and judging needed: checks that it was of one process
@@ -160,6 +167,15 @@ struct mw_view_stop mw_cli_view_stop(const struct mw_stopped *stopped);
 
 /* True when mappings were wanted and denied; a kernel thread simply has none. */
 bool mw_cli_is_limited(const struct mw_snapshot *snap);
+
+struct mw_buf;
+
+/* Appends a file that the user named; FORMAT when it is longer than `max` bytes. */
+struct mw_err *mw_cli_read_file(const char *path, uint64_t max,
+				struct mw_buf *ret) MW_MUST_USE;
+
+/* What is wrong with a file is said with its name. Takes the error over. */
+struct mw_err *mw_cli_blame(struct mw_err *err, const char *path) MW_MUST_USE;
 
 /* A writer on standard output, as the options say. */
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret) MW_MUST_USE;

@@ -7,13 +7,10 @@
 #include "cli/terminal.h"
 #include "view/diff.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 static const enum mw_opt_id opts[] = {
 	MW_OPT_ALL,     MW_OPT_SUMMARY,  MW_OPT_AT,     MW_OPT_PAGES,       MW_OPT_SORT,
@@ -116,38 +113,6 @@ static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
 	return err;
 }
 
-static struct mw_err *read_all(int fd, const char *path, struct mw_buf *ret)
-{
-	for (;;) {
-		if (ret->len > MAX_EARLIER)
-			return mw_err_new(MW_ERR_FORMAT, 0, path,
-					  "%s is larger than any answer of memwhy", path);
-		if (!mw_buf_reserve(ret, 1 << 16))
-			return mw_err_nomem();
-		ssize_t got = read(fd, ret->data + ret->len, 1 << 16);
-		if (got < 0)
-			return mw_err_sys(errno, path);
-		if (got == 0)
-			return NULL;
-		ret->len += (size_t)got;
-	}
-}
-
-/* A pipe that nobody writes to must not hang us; one that is slow is waited for. */
-static struct mw_err *read_file(const char *path, struct mw_buf *ret)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct mw_err *err =
-		fd < 0 || fcntl(fd, F_SETFL, 0) < 0 ? mw_err_sys(errno, path) : NULL;
-	if (!err)
-		err = read_all(fd, path, ret);
-	if (fd >= 0)
-		close(fd);
-	if (err && err->code == MW_ERR_NOTFOUND)
-		err->code = MW_ERR_USAGE;
-	return err;
-}
-
 /* The rows of a recorded tree: of the same pid if it is in there, else of its largest. */
 static struct mw_err *look_at_tree(struct mw_cli *cli, const char *dir, pid_t pid,
 				   const struct mw_map_opts *map, struct look *ret,
@@ -168,25 +133,15 @@ static struct mw_err *look_at_tree(struct mw_cli *cli, const char *dir, pid_t pi
 	return err ? err : take_look(&earlier, pid, map, ret);
 }
 
-/* What is wrong with a file is said with its name. */
-static struct mw_err *blame(struct mw_err *err, const char *path)
-{
-	if (!err || err->code != MW_ERR_FORMAT)
-		return err;
-	struct mw_err *ret = mw_err_new(MW_ERR_FORMAT, 0, path, "%s: %s", path, err->msg);
-	mw_err_free(err);
-	return ret;
-}
-
 static struct mw_err *load_file(const char *path, const char *class,
 				struct mw_arena *arena, struct mw_map_earlier *ret)
 {
 	mw_auto_buf text = { 0 };
-	struct mw_err *err = read_file(path, &text);
+	struct mw_err *err = mw_cli_read_file(path, MAX_EARLIER, &text);
 	if (err)
 		return err;
 	err = mw_map_earlier_load(mw_buf_str(&text), text.len, class, arena, ret);
-	return blame(err, path);
+	return mw_cli_blame(err, path);
 }
 
 static struct mw_err *view(struct mw_cli *cli, struct mw_out *out,

@@ -89,6 +89,8 @@ struct verdict {
 
 static struct verdict judge(const struct mw_heap *heap)
 {
+	if (!heap)
+		return (struct verdict){ .settled = true };
 	struct verdict ret = { .settled = heap->settled, .locked = heap->locked };
 	for (size_t i = 0; i < heap->n_allocators; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
@@ -397,6 +399,11 @@ const struct mw_snapshot *mw_look_whose(const struct mw_look *look)
 	return look->whose ? look->whose : look->snap;
 }
 
+const struct mw_stopped *mw_look_stopped(const struct mw_look *look)
+{
+	return &look->stopped;
+}
+
 void *mw_look_taken(struct mw_look *look)
 {
 	void *ret = look->taken;
@@ -419,6 +426,14 @@ struct mw_err *mw_look_note_unrecorded(struct mw_look *look)
 {
 	return note(look, "the heap", "its memory is not in this recording",
 		    "memwhy capture --stop --memory");
+}
+
+struct mw_err *mw_look_note(struct mw_look *look, const char *what, const char *why,
+			    const char *verb)
+{
+	const char *remedy =
+		mw_advice_command(look->cli->src, &look->arena, verb, look->pid, "");
+	return remedy ? note(look, what, why, remedy) : mw_err_nomem();
 }
 
 struct mw_err *mw_look_end(struct mw_look *look, struct mw_stopped *ret)

@@ -115,15 +115,17 @@
  *     capture.[ch] doctor.[ch] size.[ch]
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
+ *     leaks.[ch] leaks_diff.c leaks_load.c    what nothing leads to, what grew
  *   src/out/              typed tables to text, JSON, CSV
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_capture.c cmd_doctor.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
+ *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
@@ -142,6 +144,7 @@ static const struct mw_cmd *const commands[] = {
 	&mw_cmd_map,
 	&mw_cmd_size,
 	&mw_cmd_heap,
+	&mw_cmd_leaks,
 	&mw_cmd_capture,
 	&mw_cmd_doctor,
 
@@ -294,21 +297,6 @@ static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
 	return err ? err : cmd->run(cli);
 }
 
-/* A message may quote a name that somebody else chose: no control reaches the terminal.
- */
-static void print_error(const char *msg)
-{
-	fputs("memwhy: ", stderr);
-	for (; *msg; msg++) {
-		unsigned char c = (unsigned char)*msg, next = (unsigned char)msg[1];
-		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
-		bool control = (c < ' ' && c != '\n') || c == 0x7f || c1;
-		fputc(control ? '?' : c, stderr);
-		msg += c1;
-	}
-	fputc('\n', stderr);
-}
-
 /* The one place where errors are told. A closed pipe was the reader's wish: no word. */
 static int report(struct mw_err *err, const struct mw_cmd *cmd)
 {
@@ -316,7 +304,7 @@ static int report(struct mw_err *err, const struct mw_cmd *cmd)
 	if (mw_err_is_closed_pipe(err))
 		status = MW_EXIT_OK;
 	else
-		print_error(err->msg);
+		mw_terminal_tell(err->msg);
 	if (err->code == MW_ERR_USAGE)
 		fprintf(stderr, "memwhy help %s shows the options\n", cmd->name);
 	mw_err_free(err);

@@ -43,6 +43,10 @@ enum mw_opt_id {
 	MW_OPT_CHECKS,
 	MW_OPT_CORE,
 	MW_OPT_EXE,
+	/* leaks */
+	MW_OPT_SUPPRESSIONS,
+	MW_OPT_THRESHOLD,
+	MW_OPT_POSSIBLE,
 	/* map */
 	MW_OPT_ALL,
 	MW_OPT_SUMMARY,
@@ -69,6 +73,9 @@ enum mw_opt_id {
 	MW_OPT_TOTALS,
 	MW_OPT_COMMON,
 	MW_OPT_IGNORED,
+	MW_OPT_SEGMENTS,
+	MW_OPT_LIVE,
+	MW_OPT_VS,
 	/* help */
 	MW_OPT_LIST,
 	MW_OPT_COUNT,

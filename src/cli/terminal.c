@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <langinfo.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -97,4 +98,19 @@ struct mw_err *mw_terminal_opts(const struct mw_opt_values *values,
 bool mw_err_is_closed_pipe(const struct mw_err *err)
 {
 	return err->errnum == EPIPE;
+}
+
+/* A message may quote a name that somebody else chose: no control reaches the terminal.
+ */
+void mw_terminal_tell(const char *msg)
+{
+	fputs("memwhy: ", stderr);
+	for (; *msg; msg++) {
+		unsigned char c = (unsigned char)*msg, next = (unsigned char)msg[1];
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+		bool control = (c < ' ' && c != '\n') || c == 0x7f || c1;
+		fputc(control ? '?' : c, stderr);
+		msg += c1;
+	}
+	fputc('\n', stderr);
 }

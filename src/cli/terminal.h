@@ -17,3 +17,6 @@ unsigned mw_terminal_height(void);
 
 /* True for an error that only says the reader closed the pipe. */
 bool mw_err_is_closed_pipe(const struct mw_err *err);
+
+/* Says something on standard error; nothing in it can control the terminal. */
+void mw_terminal_tell(const char *msg);

@@ -164,3 +164,13 @@ struct mw_err *mw_leaks_suppress(const char *text, struct mw_leak_group *groups,
 	mw_vec_deinit(&rules);
 	return err;
 }
+
+struct mw_err *mw_leaks_check_rules(const char *text)
+{
+	struct mw_arena arena = { 0 };
+	struct rules rules = { 0 };
+	struct mw_err *err = parse(text, &arena, &rules);
+	mw_vec_deinit(&rules);
+	mw_arena_deinit(&arena);
+	return err;
+}

@@ -12,7 +12,7 @@
 struct sums {
 	struct mw_blocks live, pinning;
 	struct mw_kept kept;
-	uint64_t unknown;
+	uint64_t unknown, resident; /* resident: of what is live */
 	size_t n, n_counted, n_checks, n_failed;
 	const char *keeper; /* the one allocator, or what to call several */
 };
@@ -27,6 +27,8 @@ static void add_checks(struct sums *sums, const struct mw_allocator *a)
 static struct sums sum_up(const struct mw_heap *heap)
 {
 	struct sums ret = { .keeper = "the allocators" };
+	for (size_t i = 0; i < heap->n_areas; i++)
+		ret.resident += heap->areas[i].resident[MW_USE_LIVE];
 	for (size_t i = 0; i < heap->n_allocators; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
 		add_checks(&ret, a);
@@ -60,11 +62,15 @@ static bool add_bytes(struct mw_buf *text, const char *before, uint64_t bytes,
 			     mw_units_bytes(bytes, MW_UNIT_AUTO, words), after);
 }
 
+/* Blocks are counted whole; what of them was never touched is not resident. */
 static bool live_words(struct mw_buf *text, const struct sums *s)
 {
-	return add_bytes(text, " has ", s->live.bytes, " live in ") &&
-	       mw_view_number(text, s->live.n) &&
-	       mw_buf_printf(text, " block%s", s->live.n == 1 ? "" : "s");
+	bool ok = add_bytes(text, " has ", s->live.bytes, " live in ") &&
+		  mw_view_number(text, s->live.n) &&
+		  mw_buf_printf(text, " block%s", s->live.n == 1 ? "" : "s");
+	if (s->resident && s->resident < s->live.bytes / 10 * 9)
+		ok = ok && add_bytes(text, " (", s->resident, " resident)");
+	return ok;
 }
 
 static bool kept_words(struct mw_buf *text, const struct sums *s)
