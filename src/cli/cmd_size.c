@@ -4,14 +4,15 @@
 #include "cli/cmd.h"
 #include "cli/terminal.h"
 #include "symbols/input.h"
-#include "view/size.h"
+#include "view/size/size.h"
+#include <memwhy/snapshot.h>
 
 #include <string.h>
 
 static const enum mw_opt_id opts[] = {
-	MW_OPT_BERKELEY, MW_OPT_SYSV,    MW_OPT_GNU,     MW_OPT_FORMAT,
-	MW_OPT_OCTAL,    MW_OPT_DECIMAL, MW_OPT_HEX,     MW_OPT_RADIX,
-	MW_OPT_TOTALS,   MW_OPT_COMMON,  MW_OPT_IGNORED, MW_OPT_END,
+	MW_OPT_BERKELEY, MW_OPT_SYSV,     MW_OPT_GNU,   MW_OPT_FORMAT, MW_OPT_OCTAL,
+	MW_OPT_DECIMAL,  MW_OPT_HEX,      MW_OPT_RADIX, MW_OPT_TOTALS, MW_OPT_COMMON,
+	MW_OPT_IGNORED,  MW_OPT_SEGMENTS, MW_OPT_LIVE,  MW_OPT_VS,     MW_OPT_END,
 };
 
 /* Files that could not be read do not hide the others: what was wrong is told last. */
@@ -158,7 +159,7 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_size_opts *size_o
 	return mw_cli_finish(out, err);
 }
 
-static struct mw_err *run(struct mw_cli *cli)
+static struct mw_err *run_sizes(struct mw_cli *cli)
 {
 	struct mw_size_opts size_opts = {
 		.totals = mw_opt_set(&cli->opts, MW_OPT_TOTALS),
@@ -177,10 +178,129 @@ static struct mw_err *run(struct mw_cli *cli)
 	return err;
 }
 
+/* One object of a file: of an archive the first member. */
+struct opened {
+	struct mw_input input;
+	struct mw_member member;
+	struct mw_elf *elf;
+};
+
+static void close_object(struct opened *opened)
+{
+	mw_elf_free(opened->elf);
+	mw_member_release(&opened->member);
+	mw_input_close(&opened->input);
+}
+#define auto_opened __attribute__((cleanup(close_object))) struct opened
+
+static struct mw_err *open_object(const char *path, struct opened *ret)
+{
+	bool more = false;
+	struct mw_err *err = mw_input_open(path, &ret->input);
+	if (!err)
+		err = mw_input_next(&ret->input, &ret->member, &more);
+	if (!err && !more)
+		return mw_err_new(MW_ERR_FORMAT, 0, path, "%s: an empty archive", path);
+	if (!err)
+		err = mw_elf_open(mw_member_read, &ret->member, &ret->elf);
+	if (!err || !strncmp(err->msg, path, strlen(path)))
+		return err;
+	mw_auto_err inner = err;
+	return mw_err_new(err->code, err->errnum, path, "%s: %s", path, err->msg);
+}
+
+static struct mw_err *one_file(const struct mw_cli *cli, const char *option)
+{
+	if (cli->n_args == 1)
+		return NULL;
+	return mw_err_new(MW_ERR_USAGE, 0, option, "--%s takes one file", option);
+}
+
+static struct mw_err *run_segments(struct mw_cli *cli)
+{
+	auto_opened object = { .input.fd = -1, .member.fd = -1 };
+	struct mw_out *out;
+	struct mw_err *err = one_file(cli, "segments");
+	if (!err)
+		err = open_object(cli->args[0], &object);
+	if (!err)
+		err = mw_cli_out(cli, &out);
+	if (err)
+		return err;
+	err = mw_view_size_segments(out, cli->args[0], object.elf,
+				    mw_source_facts(cli->src)->page_size);
+	return mw_cli_finish(out, err);
+}
+
+static struct mw_err *run_compare(struct mw_cli *cli)
+{
+	auto_opened a = { .input.fd = -1, .member.fd = -1 };
+	auto_opened b = { .input.fd = -1, .member.fd = -1 };
+	const char *with = cli->opts.value[MW_OPT_VS];
+	struct mw_out *out;
+	struct mw_err *err = one_file(cli, "vs");
+	if (!err)
+		err = open_object(cli->args[0], &a);
+	if (!err)
+		err = open_object(with, &b);
+	if (!err)
+		err = mw_cli_out(cli, &out);
+	if (err)
+		return err;
+	err = mw_view_size_compare(out, cli->args[0], a.elf, with, b.elf);
+	return mw_cli_finish(out, err);
+}
+
+static struct mw_err *run_live(struct mw_cli *cli)
+{
+	char *target[] = { (char *)cli->opts.value[MW_OPT_LIVE] };
+	struct mw_cli look = *cli; /* the process is the option's, not an operand */
+	mw_auto_snapshot snap = NULL;
+	struct mw_stopped stopped;
+	struct mw_out *out;
+	pid_t pid;
+	struct mw_err *err = cli->n_args ? one_file(cli, "live") : NULL;
+	look.args = target;
+	look.n_args = 1;
+	if (!err)
+		err = mw_cli_target(&look, &pid);
+	if (!err)
+		err = mw_cli_snapshot(cli, pid, MW_WANT_FRAMES, &snap);
+	if (!err)
+		err = mw_cli_release(cli, snap, &stopped);
+	if (!err)
+		err = mw_cli_out(cli, &out);
+	if (err)
+		return err;
+	err = mw_view_size_live(out, snap, cli->n_args ? cli->args[0] : NULL);
+	return mw_cli_finish(out, err);
+}
+
+static struct mw_err *run(struct mw_cli *cli)
+{
+	static const enum mw_opt_id modes[] = { MW_OPT_SEGMENTS, MW_OPT_LIVE, MW_OPT_VS,
+						MW_OPT_END };
+	enum mw_opt_id mode;
+	struct mw_err *err = mw_opt_one_of(&cli->opts, modes, &mode);
+	if (err)
+		return err;
+	switch (mode) {
+	case MW_OPT_SEGMENTS:
+		return run_segments(cli);
+	case MW_OPT_LIVE:
+		return run_live(cli);
+	case MW_OPT_VS:
+		return run_compare(cli);
+	default:
+		return run_sizes(cli);
+	}
+}
+
 const struct mw_cmd mw_cmd_size = {
 	.name = "size",
 	.summary = "sections of object files and archives, and what they add up to",
 	.usage = "[OPTION...] [FILE...]",
+	.needs = MW_NEEDS_SOURCE,
 	.max_args = 1 << 20,
 	.opts = opts,
 	.run = run,

@@ -112,17 +112,19 @@
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
- *     capture.[ch] doctor.[ch] size.[ch]
+ *     capture.[ch] doctor.[ch]
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
  *     leaks.[ch] leaks_diff.c leaks_load.c    what nothing leads to, what grew
+ *   src/view/size/        sections: sums, segments, what is resident, two builds
+ *     size.[ch] segments.c live.c compare.c
  *   src/out/              typed tables to text, JSON, CSV
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_capture.c cmd_doctor.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_size.c cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names

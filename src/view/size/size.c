@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "view/size.h"
+#include "view/size/size.h"
 
 #include "base/buf.h"
 #include "out/utf8.h"
