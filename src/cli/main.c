@@ -75,6 +75,7 @@
  *     layout.c            where fields lie, by version
  *     find.[ch] static.c scan.c    every libc; main_arena from the file, from memory
  *     arenas.[ch] pieces.c         all arenas, and where their chunks lie
+ *     cached.[ch] tls.c links.c    tcache and fastbins: freed, but marked in use
  *     glibc.c walk.h      the walker: every libc, its report
  *     chunks.c            from chunk to chunk
  *     pages.c pins.c      what resident pages hold; which blocks keep free ones

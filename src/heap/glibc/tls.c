@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where a libc keeps `tcache` and `thread_arena` of a thread. Both are thread-local with
+ * a fixed offset from the thread pointer (initial-exec TLS), the same in all threads; the
+ * offset depends on which objects with TLS were loaded before the libc. So the values
+ * are looked for: a word below the thread pointer that is the address of an arena, and
+ * one that leads to a tcache structure.
+ *
+ * Sources: glibc malloc/malloc.c (tcache), malloc/arena.c (thread_arena).
+ */
+#include "heap/glibc/cached.h"
+
+#include <string.h>
+
+enum {
+	NEAR = 4096,     /* bytes below the thread pointer, as a rule enough */
+	FAR = 256 << 10, /* where the program has much thread-local data of its own */
+	PIECE = 4096,
+	WORDS = PIECE / 8,
+	MAX_TRIES = 4096, /* structures looked into, in all */
+};
+
+/* What spoke for one offset. */
+struct votes {
+	unsigned arena, tcache;
+	bool not_arena, not_tcache;
+	uint64_t entries;
+};
+
+struct tls_search {
+	struct mw_glibc_cache *cache;
+	const uint64_t *pointers;
+	size_t n;
+	size_t tries;
+	struct votes votes[WORDS];
+	const struct mw_glibc_layout *layouts[WORDS];
+};
+
+static bool is_arena(const struct mw_glibc_cache *cache, uint64_t address)
+{
+	if (address == cache->libc->main_arena)
+		return true;
+	/* A thread's arena lies in its own first heap. */
+	const struct mw_glibc_span *span = mw_glibc_span_of(cache, address);
+	return span && cache->arenas[span->arena].address == address;
+}
+
+/* A word of TLS is judged; zero says nothing: the thread did not use malloc yet. */
+static void judge(struct tls_search *search, size_t i, uint64_t value)
+{
+	struct votes *votes = &search->votes[i];
+	const struct mw_glibc_layout *layout;
+	struct mw_tcache tcache;
+	if (!value)
+		return;
+	if (is_arena(search->cache, value)) {
+		votes->arena++;
+		votes->not_tcache = true;
+		return;
+	}
+	votes->not_arena = true;
+	if (votes->not_tcache || (value & 15) || search->tries >= MAX_TRIES ||
+	    !mw_glibc_span_of(search->cache, value))
+		return;
+	search->tries++;
+	if (mw_glibc_tcache_verify(search->cache, value, &tcache, &layout)) {
+		votes->tcache++;
+		votes->entries += tcache.n;
+		search->layouts[i] = layout;
+	} else {
+		votes->not_tcache = true;
+	}
+}
+
+/* One piece of TLS of the sample, from `below` bytes under the thread pointers on. */
+static void judge_piece(struct tls_search *search, uint64_t below)
+{
+	memset(search->votes, 0, sizeof(search->votes));
+	for (size_t t = 0; t < search->n; t++) {
+		uint64_t words[WORDS], start = search->pointers[t] - below;
+		uint64_t end = start + PIECE;
+		struct mw_memory *mem = &search->cache->walk->memory;
+		/* The lowest page of a stack's end may not be there: then the rest is. */
+		while (start < end && mw_memory_stretch(mem, start, start + 1) == start)
+			start = mem->end;
+		if (start >= end || !mw_memory_read(mem, start, words, end - start))
+			continue;
+		size_t skipped = WORDS - (size_t)(end - start) / 8;
+		for (size_t i = skipped; i < WORDS; i++)
+			judge(search, i, words[i - skipped]);
+	}
+}
+
+static bool better_arena(const struct votes *a, const struct votes *b)
+{
+	return !a->not_arena && a->arena > (b ? b->arena : 0);
+}
+
+static bool better_tcache(const struct votes *a, const struct votes *b)
+{
+	if (a->not_tcache || !a->tcache)
+		return false;
+	return !b || a->tcache > b->tcache ||
+	       (a->tcache == b->tcache && a->entries > b->entries);
+}
+
+/* Takes the best offsets of the piece. */
+static void elect(struct tls_search *search, uint64_t below)
+{
+	const struct votes *arena = NULL, *tcache = NULL;
+	struct mw_glibc *libc = search->cache->libc;
+	for (size_t i = 0; i < WORDS; i++) {
+		const struct votes *votes = &search->votes[i];
+		if (better_arena(votes, arena))
+			arena = votes;
+		if (better_tcache(votes, tcache))
+			tcache = votes;
+	}
+	if (arena && !libc->thread_arena_offset)
+		libc->thread_arena_offset =
+			(int32_t)(8 * (arena - search->votes)) - (int32_t)below;
+	if (tcache && !libc->tcache_offset) {
+		libc->tcache_offset =
+			(int32_t)(8 * (tcache - search->votes)) - (int32_t)below;
+		libc->layout = search->layouts[tcache - search->votes];
+	}
+}
+
+void mw_glibc_find_tls(struct mw_glibc_cache *cache, const uint64_t *pointers, size_t n)
+{
+	struct tls_search search = { .cache = cache, .pointers = pointers, .n = n };
+	const struct mw_glibc *libc = cache->libc;
+	bool caches = libc->layout->tcache.n_bins != 0;
+	for (uint64_t below = NEAR; below <= FAR; below += PIECE) {
+		judge_piece(&search, below);
+		elect(&search, below);
+		if (libc->thread_arena_offset && (libc->tcache_offset || !caches))
+			break;
+	}
+}
