@@ -36,7 +36,9 @@ _memwhy_options()
 	local stop='--stop --max-stop'
 	local look="$stop --largest --engine -j --jobs"
 	case $1 in
-	why) printf '%s' "$common $look --smaps" ;;
+	why) printf '%s' "$common $look --smaps --no-stop --core --exe" ;;
+	heap) printf '%s' "$common $stop --no-stop --snapshot --largest --core --exe
+		--arenas --sizes --threads --pins --checks --no-contents" ;;
 	map) printf '%s' "$common $look -a --all --summary --at --pages --sort --class
 		--diff --watch --count" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
@@ -51,6 +53,7 @@ _memwhy_argument()
 	local option=$1 cur=$2
 	case $option in
 	--root) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+	--core | --exe) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--diff) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur") ;;
 	--engine) mapfile -t COMPREPLY < <(compgen -W 'auto pages smaps' -- "$cur") ;;
@@ -84,9 +87,9 @@ _memwhy()
 		case $word in
 		=) skip=1 ;;
 		--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
-			-j | --max-stop) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
+			-j | --max-stop | --core | --exe) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
 		-*) ;;
-		why | map | capture | doctor | help)
+		why | map | heap | capture | doctor | help)
 			if [[ $i == 1 ]]; then
 				command=$word
 			else
@@ -104,12 +107,12 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_options "${command:-why}")" \
 			-- "$cur")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'why map capture doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'why map heap capture doctor' -- "$cur")
 	elif [[ $command == capture && $operands -ge 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 	elif [[ $operands == 0 ]]; then
 		local words=''
-		((COMP_CWORD == 1)) && words='why map capture doctor help '
+		((COMP_CWORD == 1)) && words='why map heap capture doctor help '
 		mapfile -t COMPREPLY < <(compgen -W "$words$(_memwhy_processes)" -- "$cur")
 	fi
 }

@@ -4,19 +4,69 @@
 #include "view/view.h"
 #include <memwhy/heap.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const enum mw_opt_id opts[] = {
 	MW_OPT_LARGEST, MW_OPT_STOP,  MW_OPT_NO_STOP, MW_OPT_MAX_STOP, MW_OPT_ENGINE,
 	MW_OPT_JOBS,    MW_OPT_SMAPS, MW_OPT_CORE,    MW_OPT_EXE,      MW_OPT_END,
 };
 
+/* CPU time a walk of the heap may take; a GiB takes about a third of a second. */
+enum { WALK_MS = 1000 };
+
 /* What is made of one look. */
 struct answer {
-	struct mw_heap *heap;
+	struct mw_heap *heap; /* NULL: there was too much of it */
 	struct mw_explanation *ex;
+	uint64_t deadline; /* of the walk, ms */
+	bool late;
 };
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec ts = { 0 };
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* The walk tells of what it meets now and then: the place to end it. */
+static struct mw_err *check_time(void *ctx)
+{
+	struct answer *answer = ctx;
+	answer->late = cpu_ms() > answer->deadline;
+	return answer->late ? mw_err_new(MW_ERR_UNSUPPORTED, ETIME, "", "too large")
+			    : NULL;
+}
+
+static struct mw_err *on_area(void *ctx, const struct mw_heap_area *area)
+{
+	(void)area;
+	return check_time(ctx);
+}
+
+static struct mw_err *on_blocks(void *ctx, const struct mw_block *blocks, size_t n)
+{
+	(void)blocks, (void)n;
+	return check_time(ctx);
+}
+
+/* The first answer comes within a second or so: a larger heap is left to `heap`. */
+static struct mw_err *walk(struct answer *answer, const struct mw_snapshot *snap,
+			   const struct mw_heap_opts *heap_opts)
+{
+	const struct mw_block_sink sink = { answer, on_area, on_blocks };
+	struct mw_heap_opts timed = *heap_opts;
+	timed.sink = &sink;
+	answer->deadline = cpu_ms() + WALK_MS;
+	struct mw_err *err = mw_heap_take(snap, &timed, &answer->heap);
+	if (!err || !answer->late)
+		return err;
+	mw_err_free(err);
+	return NULL;
+}
 
 static void answer_free(void *taken)
 {
@@ -46,8 +96,10 @@ static struct mw_err *take(void *ctx, const struct mw_snapshot *snap,
 	struct answer *answer = calloc(1, sizeof(*answer));
 	if (!answer)
 		return mw_err_nomem();
-	struct mw_err *err = mw_heap_take(snap, heap_opts, &answer->heap);
-	if (!err && mw_opt_set(&cli->opts, MW_OPT_STOP))
+	bool insist = mw_opt_set(&cli->opts, MW_OPT_STOP);
+	struct mw_err *err = insist ? mw_heap_take(snap, heap_opts, &answer->heap)
+				    : walk(answer, snap, heap_opts);
+	if (!err && insist)
 		err = mw_explain(snap, answer->heap, &answer->ex);
 	if (err)
 		answer_free(answer);
@@ -56,13 +108,16 @@ static struct mw_err *take(void *ctx, const struct mw_snapshot *snap,
 	return err;
 }
 
-/* That the heap was not recorded limits an answer that has one. */
-static struct mw_err *note_limits(struct mw_look *look, const struct mw_explanation *ex)
+/* That the heap was not recorded, or is too large, limits an answer that has one. */
+static struct mw_err *note_limits(struct mw_look *look, const struct answer *answer)
 {
-	const struct mw_account *account = &ex->account;
+	const struct mw_account *account = &answer->ex->account;
 	bool has_heap = false;
 	for (size_t i = 0; i < account->n_buckets; i++)
 		has_heap |= !strcmp(account->buckets[i].cause, "heap");
+	if (answer->late)
+		return mw_look_note(look, "live and free parts of the heap",
+				    "so large a heap takes longer to walk", "heap");
 	return has_heap && mw_look_unrecorded(look) ? mw_look_note_unrecorded(look)
 						    : NULL;
 }
@@ -85,7 +140,8 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_explanation *ex,
 static const struct mw_heap *usable(const struct mw_look *look,
 				    const struct answer *answer)
 {
-	return mw_look_unrecorded(look) && !answer->heap->settled ? NULL : answer->heap;
+	bool settled = answer->heap && answer->heap->settled;
+	return mw_look_unrecorded(look) && !settled ? NULL : answer->heap;
 }
 
 static struct mw_err *explain(struct mw_cli *cli, pid_t pid,
@@ -104,7 +160,7 @@ static struct mw_err *explain(struct mw_cli *cli, pid_t pid,
 	if (!err)
 		err = mw_look_end(look, &stopped);
 	if (!err)
-		err = note_limits(look, answer->ex);
+		err = note_limits(look, answer);
 	if (err)
 		return err;
 	cli->status =

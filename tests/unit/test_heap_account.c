@@ -258,7 +258,8 @@ RUN(pinned_names_the_worst)
 	w->arenas[0].pinning = (struct mw_blocks){ 1300, 52000 };
 	explain(w);
 	const char *claim = finding(w, "heap-pinned")->claim;
-	assert_non_null(strstr(claim, "1,300 live blocks pin 2.00 MiB"));
+	assert_non_null(
+		strstr(claim, "1,300 live blocks of 50.8 KiB in all pin 2.00 MiB"));
 	assert_non_null(strstr(claim, "under 1,234 blocks of 40 bytes"));
 }
 

@@ -120,7 +120,9 @@ struct mw_err *mw_rule_leak_suspected(struct mw_explain *ex)
 	const struct mw_heap_size *worst = NULL;
 	for (size_t i = 0; heap && i < heap->n_allocators; i++) {
 		const struct mw_heap_size *size = largest_class(&heap->allocators[i]);
-		if (!size || (worst && worst->live.bytes >= size->live.bytes))
+		/* What holds Python's objects is no secret that leaks could tell. */
+		if (!size || !strcmp(heap->allocators[i].name, "pymalloc") ||
+		    (worst && worst->live.bytes >= size->live.bytes))
 			continue;
 		worst = size;
 		of = &heap->allocators[i];
@@ -207,6 +209,30 @@ static const char *worst_pin(struct mw_explain *ex, const struct glibc *sum)
 	return ret ? ret : "";
 }
 
+/*
+ * Few blocks that hold much are fragmentation with a remedy; where the live blocks weigh
+ * as much as the gaps between them, it is how malloc'ed memory looks.
+ */
+static const char *pinned_claim(struct mw_explain *ex, const struct glibc *sum)
+{
+	if (sum->pinning.bytes >= sum->pinned / 2)
+		return mw_arena_printf(
+			&ex->arena,
+			"%s of freed heap lies in the gaps between live blocks, on the "
+			"same pages, so no trim returns it%s. What is allocated next "
+			"fills them.",
+			mw_words(ex, sum->pinned), worst_pin(ex, sum));
+	return mw_arena_printf(
+		&ex->arena,
+		"%s live block%s of %s in all pin %s of freed heap: they share its "
+		"pages, so no trim returns it%s. It is used again by what is "
+		"allocated next; only freeing these blocks, or allocating the "
+		"long-lived ones elsewhere, gives it back.",
+		mw_number(ex, sum->pinning.n), plural(sum->pinning.n),
+		mw_words(ex, sum->pinning.bytes), mw_words(ex, sum->pinned),
+		worst_pin(ex, sum));
+}
+
 /* Fragmentation: said of arenas already where these are the cause. */
 struct mw_err *mw_rule_heap_pinned(struct mw_explain *ex)
 {
@@ -218,15 +244,7 @@ struct mw_err *mw_rule_heap_pinned(struct mw_explain *ex)
 		ex,
 		(struct mw_finding){
 			.id = "heap-pinned",
-			.claim = mw_arena_printf(
-				&ex->arena,
-				"%s live block%s pin %s of freed heap: they share its "
-				"pages, so no trim returns it%s. It is used again by "
-				"what is allocated next; only freeing these blocks, or "
-				"allocating the long-lived ones elsewhere, gives it "
-				"back.",
-				mw_number(ex, sum.pinning.n), plural(sum.pinning.n),
-				mw_words(ex, sum.pinned), worst_pin(ex, &sum)),
+			.claim = pinned_claim(ex, &sum),
 			.evidence = mw_arena_printf(
 				&ex->arena,
 				"free bytes on resident pages that hold live bytes too; "
