@@ -116,6 +116,19 @@ def rows(schema, *args):
         walk(json.loads(line), f"{table}[]", members, seen[schema], schema)
 
 
+def flat_rows(command, *args):
+    """The rows of a table whose JSON is nested: its columns are in a table of their own."""
+    names = next(csv.reader(io.StringIO(run(command, *args, "--csv"))))
+    option = args[1] if len(args) > 1 else "none"
+    row = re.search(rf"^\| [^|]*{option}[^|]* \| (`allocator`.*) \|$",
+                    section(f"memwhy.{command}/1"), re.M)
+    if not row or re.findall(r"`([^`]+)`", row[1]) != names:
+        failures.append(f"{command} {args} --csv: columns {names} are not documented")
+    for line in run(command, *args, "--ndjson").splitlines()[:50]:
+        if list(json.loads(line)) != names:
+            failures.append(f"{command} {args}: NDJSON and CSV differ")
+
+
 pid = str(os.getpid())
 target = subprocess.Popen(["sleep", "300"])
 try:
@@ -127,6 +140,9 @@ try:
         answer = look("map", pid, *options)
     look("map", pid, "--at", look("map", pid)["regions"][1]["start"])
     look("doctor", pid)
+    look("heap", pid)
+    for options in [], ["--sizes"], ["--threads"], ["--pins"], ["--checks"]:
+        flat_rows("heap", pid, *options)
     with tempfile.TemporaryDirectory() as scratch:
         look("capture", str(target.pid), scratch + "/tree")
         earlier = Path(scratch, "earlier.json")
@@ -147,7 +163,7 @@ for schema, there in seen.items():
         # Rows of a list that was empty every time cannot be missed.
         if path not in there and not (parent.endswith("[]") and parent not in there):
             failures.append(f"{schema}: {path} is documented and was never printed")
-if len(seen) != 5:
+if len(seen) < 6:
     failures.append(f"looked at {sorted(seen)} only")
 
 explain = "".join(p.read_text() for p in sorted((source / "src/explain").rglob("*.c")))
