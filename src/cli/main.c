@@ -85,7 +85,7 @@
  *     tally.c             from blocks to a report
  *     jemalloc.[ch] jemalloc_find.c jemalloc_cache.c
  *     tcmalloc.[ch] tcmalloc_find.c
- *     mimalloc.c musl.c pymalloc.c
+ *     mimalloc.c musl.c pymalloc.c v8.c jvm.c go.c
  *   src/heap/leaks/       live blocks that nothing leads to
  *     gather.c reach.h    all that is read while the target stands still
  *     blocks.[ch] edges.[ch]    which block an address is in; pointers between them

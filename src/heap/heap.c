@@ -14,6 +14,9 @@ static const struct mw_walker *const walkers[] = {
 	&mw_walker_mimalloc,
 	&mw_walker_musl,
 	&mw_walker_pymalloc,
+	&mw_walker_v8,
+	&mw_walker_jvm,
+	&mw_walker_go,
 	NULL, /* ends the list */
 };
 

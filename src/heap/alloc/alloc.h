@@ -132,6 +132,10 @@ void mw_tally_kept(struct mw_tally *tally, uint64_t addr, uint64_t len);
 /* Ends the area. */
 struct mw_err *mw_tally_close(struct mw_tally *tally) MW_MUST_USE;
 
+/* Reports an area of which no parts are known. */
+struct mw_err *mw_tally_area(struct mw_tally *tally, uint64_t start,
+			     uint64_t end) MW_MUST_USE;
+
 /* Notes something that had to be equal; `name` lives as long as the walk's arena. */
 void mw_tally_check(struct mw_tally *tally, const char *name, uint64_t expected,
 		    uint64_t found);

@@ -234,6 +234,21 @@ struct mw_err *mw_tally_close(struct mw_tally *tally)
 	return err;
 }
 
+struct mw_err *mw_tally_area(struct mw_tally *tally, uint64_t start, uint64_t end)
+{
+	struct mw_heap_area area = {
+		.start = start,
+		.end = end,
+		.kind = MW_AREA_OTHER,
+		.allocator = tally->walk->allocators.n,
+	};
+	if (is_taken(tally, start, end)) {
+		tally->it.nested = true;
+		return NULL;
+	}
+	return mw_vec_add(&tally->walk->areas, area) ? NULL : mw_err_nomem();
+}
+
 void mw_tally_check(struct mw_tally *tally, const char *name, uint64_t expected,
 		    uint64_t found)
 {
