@@ -36,11 +36,11 @@ _memwhy_options()
 	local stop='--stop --max-stop'
 	local look="$stop --largest --engine -j --jobs"
 	case $1 in
-	why) printf '%s' "$common $look --smaps --no-stop --core --exe" ;;
+	why) printf '%s' "$common $look --smaps --no-stop" ;;
 	heap) printf '%s' "$common $stop --no-stop --snapshot --largest --core --exe
 		--arenas --sizes --threads --pins --checks --no-contents" ;;
-	map) printf '%s' "$common $look -a --all --summary --at --pages --sort --class
-		--diff --watch --count" ;;
+	map) printf '%s' "$common $look --core --exe -a --all --summary --at --pages
+		--sort --class --diff --watch --count" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
 	doctor) printf '%s' "$common" ;;
 	help) printf '%s' '--list' ;;

@@ -105,9 +105,10 @@ complete -c memwhy -n '__memwhy_is why' -l smaps -d 'read the totals of smaps to
 
 # heap
 set -l heap '__memwhy_is why heap'
+set -l core '__memwhy_is heap leaks map'
 complete -c memwhy -n $heap -l no-stop -d 'never stop the target'
-complete -c memwhy -n $heap -l core -r -F -d 'a core file, not this machine'
-complete -c memwhy -n $heap -l exe -r -F -d 'the program --core is of'
+complete -c memwhy -n $core -l core -r -F -d 'a core file, not this machine'
+complete -c memwhy -n $core -l exe -r -F -d 'the program --core is of'
 complete -c memwhy -n '__memwhy_is heap' -l snapshot -d 'make it fork, look at the copy'
 complete -c memwhy -n '__memwhy_is heap' -l arenas -d 'one row an arena'
 complete -c memwhy -n '__memwhy_is heap' -l sizes -d 'live and kept blocks by size'

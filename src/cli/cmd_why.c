@@ -10,8 +10,8 @@
 #include <time.h>
 
 static const enum mw_opt_id opts[] = {
-	MW_OPT_LARGEST, MW_OPT_STOP,  MW_OPT_NO_STOP, MW_OPT_MAX_STOP, MW_OPT_ENGINE,
-	MW_OPT_JOBS,    MW_OPT_SMAPS, MW_OPT_CORE,    MW_OPT_EXE,      MW_OPT_END,
+	MW_OPT_LARGEST, MW_OPT_STOP, MW_OPT_NO_STOP, MW_OPT_MAX_STOP,
+	MW_OPT_ENGINE,  MW_OPT_JOBS, MW_OPT_SMAPS,   MW_OPT_END,
 };
 
 /* CPU time a walk of the heap may take; a GiB takes about a third of a second. */

@@ -278,12 +278,23 @@ static void count_pieces(struct sweep *sweep, const struct mw_region *region)
 	}
 }
 
+/* No core keeps the kernel's names: its source gives them by where mappings lie. */
+static void ground_core(const struct mw_classify *cx, struct mw_claim *ground)
+{
+	if (!mw_source_facts(mw_snapshot_source(cx->snap))->core ||
+	    ground->name[0] != '[')
+		return;
+	ground->confidence = MW_LIKELY;
+	ground->evidence = "by where it lies: a core keeps no names";
+}
+
 static struct mw_err *sweep_region(struct sweep *sweep, size_t i)
 {
 	size_t n;
 	const struct mw_region *region = &mw_snapshot_regions(sweep->cx->snap, &n)[i];
 	struct mw_claim ground;
 	mw_classify_ground(region, &ground);
+	ground_core(sweep->cx, &ground);
 	ground_guard(sweep->cx, i, &ground);
 	sweep->first = sweep->cx->layout->segments.n;
 	for (uint64_t pos = region->start, end; pos < region->end; pos = end) {

@@ -120,7 +120,8 @@ struct mw_counts mw_snapshot_count(const struct mw_snapshot *snap,
 		end = region->end;
 	if (start == region->start && end == region->end && region->counts.have)
 		return region->counts;
-	if (!snap->has_runs || region->whole)
+	/* What was dumped of a core is no word on what was resident. */
+	if (!snap->has_runs || region->whole || mw_source_facts(snap->src)->core)
 		return (struct mw_counts){ 0 };
 	struct mw_counts part = count_runs(snap, region, start, end);
 	infer_pss(&part, &region->counts);

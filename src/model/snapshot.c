@@ -92,6 +92,11 @@ static struct mw_err *engine_pages(struct mw_snapshot *snap,
 	err = err ? mw_walk_end(walk, err) : walk_pages(snap, opts, walk);
 	if (err)
 		return err;
+	if (mw_source_facts(snap->src)->core)
+		return mw_gap_add(snap, "what was resident",
+				  "a core file has what was dumped, and no word on "
+				  "residency",
+				  "");
 	bool pss = true;
 	for (size_t i = 0; pss && i < snap->regions.n; i++)
 		pss = snap->regions.items[i].counts.have & MW_HAVE_PSS;
@@ -156,6 +161,8 @@ static struct mw_err *read_totals(struct mw_snapshot *snap,
 		mw_counts_add(&totals->sum, &snap->regions.items[i].counts);
 	if (!snap->regions.n)
 		totals->sum.have = 0;
+	if (mw_source_facts(snap->src)->core)
+		return NULL;
 	/* Where Pss is known, what may be freed lazily is all that rollup adds. */
 	unsigned enough = MW_HAVE_PSS | MW_HAVE_USS | MW_HAVE_KINDS;
 	bool known = (totals->sum.have & enough) == enough &&
