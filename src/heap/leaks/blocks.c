@@ -294,6 +294,16 @@ uint64_t mw_block_len_large(const struct mw_block_map *map, uint32_t block)
 	return found ? found->len : UINT16_MAX;
 }
 
+/*
+ * A pointer one past the end counts; but where a block ends with a page, what begins
+ * there is another mapping, and the pointer is to that.
+ */
+static bool holds(uint64_t end, uint64_t addr)
+{
+	const uint64_t page = 4096;
+	return addr < end || (addr == end && addr % page);
+}
+
 /* The block that reaches over a border of tiles and holds `addr`. */
 static uint32_t find_span(const struct mw_block_map *map, uint64_t addr)
 {
@@ -305,8 +315,9 @@ static uint32_t find_span(const struct mw_block_map *map, uint64_t addr)
 		else
 			hi = mid;
 	}
-	return lo && map->spans.items[lo - 1].end >= addr ? map->spans.items[lo - 1].block
-							  : MW_NO_BLOCK;
+	return lo && holds(map->spans.items[lo - 1].end, addr)
+		       ? map->spans.items[lo - 1].block
+		       : MW_NO_BLOCK;
 }
 
 uint32_t mw_block_find(const struct mw_block_map *map, uint64_t addr)
@@ -329,8 +340,9 @@ uint32_t mw_block_find(const struct mw_block_map *map, uint64_t addr)
 		return find_span(map, addr);
 	}
 	/* Most addresses are of starts: then the length need not be fetched. */
-	return addr == start || addr - start <= mw_block_len(map, block) ? block
-									 : MW_NO_BLOCK;
+	if (addr == start || holds(start + mw_block_len(map, block), addr))
+		return block;
+	return MW_NO_BLOCK;
 }
 
 bool mw_block_next(const struct mw_block_map *map, struct mw_block_cursor *cursor,
