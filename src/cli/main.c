@@ -12,7 +12,7 @@
  *     num.[ch]            checked numbers from text, digits to text
  *     units.[ch]          bytes and shares in words
  *   src/procfs/           pure parsers: bytes in, structs out
- *     maps.[ch] smaps.[ch] status.[ch] stat.c auxv.[ch] mountinfo.[ch]
+ *     maps.[ch] smaps.[ch] status.[ch] stat.c auxv.[ch] mountinfo.[ch] keyed.[ch]
  *     pagebits.h          the words of pagemap, kpagecount and kpageflags
  *   src/kernel/           the only folder that talks to the kernel
  *     source.[ch]         the seam: operations, dispatch
@@ -25,6 +25,7 @@
  *     live_memory.c       /proc/PID/mem, robust lists
  *     live_object.c       mapped files, deleted or not
  *     live_fds.c          open files that are memory
+ *     live_cgroup.c       the memory cgroup of a process
  *     regular.[ch]        opens files that somebody else named
  *     live_hold.c         a process held still, and what only a held one tells
  *     live_kept.c         pointers that only the kernel keeps
@@ -57,6 +58,7 @@
  *     threads.[ch]        threads and their stacks, from robust lists
  *     stack_cache.[ch]    stacks that glibc keeps of threads that ended
  *     memory.[ch]         the target's memory, and only what is present of it
+ *     machine.[ch]        the whole machine's memory, a cgroup's, and how tight it is
  *     access.[ch]         what this user may read, and the commands that help
  *   src/model/pages/      the page engine
  *     walk.[ch] words.c   which ranges to read, and reading them

@@ -13,6 +13,17 @@ static const struct mw_file_place places[MW_FILE_COUNT] = {
 	[MW_FILE_AUXV] = { "auxv", MW_SCOPE_PROCESS },
 	[MW_FILE_MOUNTINFO] = { "mountinfo", MW_SCOPE_PROCESS },
 	[MW_FILE_SYSCALL] = { "syscall", MW_SCOPE_THREAD },
+	[MW_FILE_CGROUP] = { "cgroup", MW_SCOPE_PROCESS },
+	[MW_FILE_CGROUP_USAGE] = { "cgroup.usage", MW_SCOPE_CGROUP,
+				   "memory.usage_in_bytes", "memory.current" },
+	[MW_FILE_CGROUP_LIMIT] = { "cgroup.limit", MW_SCOPE_CGROUP,
+				   "memory.limit_in_bytes", "memory.max" },
+	[MW_FILE_CGROUP_SWAP] = { "cgroup.swap", MW_SCOPE_CGROUP,
+				  "memory.memsw.usage_in_bytes", "memory.swap.current" },
+	[MW_FILE_CGROUP_STAT] = { "cgroup.stat", MW_SCOPE_CGROUP, "memory.stat",
+				  "memory.stat" },
+	[MW_FILE_CGROUP_PROCS] = { "cgroup.procs", MW_SCOPE_CGROUP, "cgroup.procs",
+				   "cgroup.procs" },
 	[MW_FILE_MEMINFO] = { "meminfo", MW_SCOPE_PROC },
 	[MW_FILE_BOOT_ID] = { "sys/kernel/random/boot_id", MW_SCOPE_PROC },
 	[MW_FILE_MAX_MAP_COUNT] = { "sys/vm/max_map_count", MW_SCOPE_PROC },
@@ -21,6 +32,10 @@ static const struct mw_file_place places[MW_FILE_COUNT] = {
 	[MW_FILE_THP_SIZE] = { "kernel/mm/transparent_hugepage/hpage_pmd_size",
 			       MW_SCOPE_SYS },
 	[MW_FILE_YAMA_SCOPE] = { "sys/kernel/yama/ptrace_scope", MW_SCOPE_PROC },
+	[MW_FILE_VMSTAT] = { "vmstat", MW_SCOPE_PROC },
+	[MW_FILE_PRESSURE] = { "pressure/memory", MW_SCOPE_PROC },
+	[MW_FILE_SWAPS] = { "swaps", MW_SCOPE_PROC },
+	[MW_FILE_ZRAM] = { "block/zram0/mm_stat", MW_SCOPE_SYS },
 };
 
 const struct mw_file_place *mw_file_place(enum mw_file file)
@@ -41,8 +56,7 @@ struct mw_err *mw_file_check(enum mw_file file, pid_t pid, pid_t tid)
 
 	if (!place)
 		return mw_err_new(MW_ERR_USAGE, 0, NULL, "no such file: %d", (int)file);
-	bool process =
-		place->scope == MW_SCOPE_PROCESS || place->scope == MW_SCOPE_THREAD;
+	bool process = place->scope < MW_SCOPE_PROC;
 	if (process ? pid <= 0 : pid != 0)
 		return mw_err_new(MW_ERR_USAGE, 0, place->path,
 				  process ? "%s belongs to a process, not to pid %d"

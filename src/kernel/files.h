@@ -12,6 +12,7 @@
 enum mw_file_scope {
 	MW_SCOPE_PROCESS, /* /proc/PID/ */
 	MW_SCOPE_THREAD,  /* /proc/PID/, and /proc/PID/task/TID/ when a tid is given */
+	MW_SCOPE_CGROUP,  /* of the process's memory cgroup, below /sys/fs/cgroup */
 	MW_SCOPE_PROC,    /* the machine's, /proc/ */
 	MW_SCOPE_SYS,     /* the machine's, /sys/ */
 };
@@ -19,6 +20,7 @@ enum mw_file_scope {
 struct mw_file_place {
 	const char *path; /* relative to the scope's directory, no leading slash */
 	enum mw_file_scope scope;
+	const char *v1, *v2; /* of a cgroup: its name there; a recording has `path` */
 };
 
 /* Where a file lives; NULL when `file` is none of the enum. */

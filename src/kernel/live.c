@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int slurp_at(int dir, const char *name, struct mw_buf *out)
+int mw_live_slurp_at(int dir, const char *name, struct mw_buf *out)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 
@@ -32,8 +32,8 @@ static struct mw_err *read_machine(struct mw_live *live,
 	bool proc = place->scope == MW_SCOPE_PROC;
 
 	snprintf(name, sizeof(name), "/%s/%s", proc ? "proc" : "sys", place->path);
-	int errnum = proc ? slurp_at(live->proc, place->path, out)
-			  : slurp_at(AT_FDCWD, name, out);
+	int errnum = proc ? mw_live_slurp_at(live->proc, place->path, out)
+			  : mw_live_slurp_at(AT_FDCWD, name, out);
 	return errnum ? mw_err_sys(errnum, name) : NULL;
 }
 
@@ -60,6 +60,11 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 	struct mw_err *err = mw_live_take(live, pid, &proc);
 	if (err)
 		return err;
+	if (place->scope == MW_SCOPE_CGROUP) {
+		err = mw_live_read_cgroup(live, proc, place, out);
+		mw_live_drop(live, proc);
+		return err;
+	}
 	/* Whoever lists the mappings begins a new look. */
 	if (file == MW_FILE_MAPS || file == MW_FILE_SMAPS)
 		mw_live_renew(live, proc);
@@ -67,7 +72,7 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 		snprintf(name, sizeof(name), "task/%d/%s", (int)tid, place->path);
 	else
 		snprintf(name, sizeof(name), "%s", place->path);
-	int errnum = text_errnum(tid, file, slurp_at(proc->dir, name, out));
+	int errnum = text_errnum(tid, file, mw_live_slurp_at(proc->dir, name, out));
 	if (errnum)
 		err = mw_live_fail(live, proc, name, errnum);
 	mw_live_drop(live, proc);

@@ -92,6 +92,16 @@ struct mw_err *mw_live_mm_gone(struct mw_live *live, struct mw_live_proc *proc,
 /* Appends everything a descriptor gives, in few calls; closes nothing. 0 or errno. */
 int mw_live_slurp(int fd, struct mw_buf *out);
 
+/* The same of a file below an open directory. */
+int mw_live_slurp_at(int dir, const char *name, struct mw_buf *out);
+
+struct mw_file_place;
+
+/* Appends a file of the process's memory cgroup (MW_SCOPE_CGROUP). */
+struct mw_err *mw_live_read_cgroup(struct mw_live *live, struct mw_live_proc *proc,
+				   const struct mw_file_place *place,
+				   struct mw_buf *out) MW_MUST_USE;
+
 /*
  * As mw_live_slurp(), but what `take` has used makes room for what comes next; with
  * `ahead` a thread reads on meanwhile, if the file is long. Errors of reading in *errnum,

@@ -57,7 +57,7 @@ static bool fits_thread(enum mw_file_scope scope)
 
 static bool fits_process(enum mw_file_scope scope)
 {
-	return scope == MW_SCOPE_PROCESS || scope == MW_SCOPE_THREAD;
+	return scope < MW_SCOPE_PROC;
 }
 
 /* Skips `prefix`; false when the path does not begin with it. */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole machine's memory: what meminfo says, split so that the parts sum to the
+ * whole, and what stands beside it: swap, pressure, the limit of the cgroup that one
+ * process is in. Bytes; UINT64_MAX where the kernel does not tell.
+ *
+ * It is not what processes hold: see <memwhy/snapshot.h>.
+ */
+#pragma once
+
+#include "procfs/keyed.h"
+#include <memwhy/source.h>
+
+/* Parts of MemTotal that do not overlap, as far as the kernel tells. */
+enum mw_part {
+	MW_PART_FREE,
+	MW_PART_ANON,       /* private memory of programs */
+	MW_PART_SHMEM,      /* tmpfs, shared memory */
+	MW_PART_FILES,      /* page cache, without shmem */
+	MW_PART_BUFFERS,    /* block devices' cache */
+	MW_PART_SLAB_CACHE, /* kernel objects that can be dropped */
+	MW_PART_SLAB,       /* kernel objects that cannot */
+	MW_PART_PAGETABLES,
+	MW_PART_STACKS, /* of the kernel, one a thread */
+	MW_PART_PERCPU,
+	MW_PART_HUGETLB, /* reserved for huge pages, used or not */
+	MW_PART_ZSWAP,   /* compressed swap in memory */
+	MW_PART_ZRAM,
+	MW_PART_UNACCOUNTED, /* what no counter names: drivers, vmalloc, the network */
+	MW_PART_COUNT,
+};
+
+const char *mw_part_key(enum mw_part part);   /* "page-cache" */
+const char *mw_part_title(enum mw_part part); /* "file cache" */
+
+struct mw_machine {
+	/* meminfo, as it names them. */
+	uint64_t total, free, available, buffers, cached, swap_cached, shmem, slab,
+		s_reclaimable, s_unreclaim, anon, page_tables, sec_page_tables,
+		kernel_stack, percpu, hugetlb, hugepages_total, hugepage_size, zswap,
+		zswapped, swap_total, swap_free, low_total, low_free, high_total,
+		high_free, commit_limit, committed, k_reclaimable, inactive_file,
+		active_file, dirty, writeback, mlocked;
+	uint64_t part[MW_PART_COUNT]; /* sum to total + overcount */
+	uint64_t overcount; /* counters that overlap, or moved while they were read */
+	uint64_t zram;      /* bytes of memory that compressed swap devices take */
+	uint64_t swap_in, swap_out, major_faults,
+		oom_kills; /* pages, times; since boot */
+	bool has_pressure;
+	struct mw_pressure some, full;
+};
+
+/* Reads it. DENIED, UNSUPPORTED (a recording without it), FORMAT without MemTotal. */
+struct mw_err *mw_machine_read(struct mw_source *src, struct mw_machine *ret) MW_MUST_USE;
+
+/* The memory cgroup of one process. */
+struct mw_cgroup {
+	bool v1;
+	char path[256]; /* of the process's own group; cut */
+	uint64_t usage, limit, swap;
+	uint64_t anon, file, shmem, kernel, slab, sock, mapped; /* of memory.stat */
+};
+
+/* NOTFOUND when it is in none, or none can be seen. */
+struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid,
+			      struct mw_cgroup *ret) MW_MUST_USE;
+
+/* How far the machine is on the way to killing processes. */
+enum mw_stage {
+	MW_STAGE_FREE,  /* unused memory is left */
+	MW_STAGE_CACHE, /* caches give way, and can */
+	MW_STAGE_SWAP,  /* programs' own pages go to swap */
+	MW_STAGE_TIGHT, /* tasks wait for memory, little is left */
+	MW_STAGE_OOM,   /* next to nothing can be freed */
+	MW_STAGE_COUNT,
+};
+const char *mw_stage_name(enum mw_stage stage); /* "free", "cache", … */
+enum mw_stage mw_machine_stage(const struct mw_machine *machine);
