@@ -149,7 +149,8 @@ static struct mw_err *take(struct mw_look *look, struct reading *reading,
 	struct mw_err *err = look->looker->take(look->looker->ctx, reading->snap, opts,
 						&reading->taken);
 	(void)mw_source_refusals(src, &after);
-	if (err || mw_source_facts(src)->live || !after)
+	const struct mw_facts *facts = mw_source_facts(src);
+	if (err || facts->live || facts->core || !after)
 		return err;
 	look->unrecorded = true;
 	if (!before)

@@ -59,7 +59,8 @@ static struct glibc sum_glibc(const struct mw_explain *ex)
 	struct glibc sum = { .sure = heap && heap->settled };
 	for (size_t i = 0; heap && i < heap->n_allocators; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
-		if (!is_walked_glibc(a))
+		/* All of these rules speak of resident memory. */
+		if (!is_walked_glibc(a) || a->free.resident == UINT64_MAX)
 			continue;
 		sum.first = sum.n++ ? sum.first : a;
 		sum.live += a->live.bytes;

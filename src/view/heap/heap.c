@@ -24,6 +24,12 @@ static void add_checks(struct sums *sums, const struct mw_allocator *a)
 		sums->n_failed += !a->checks[i].ok;
 }
 
+/* One that is not known makes the sum unknown. */
+static void add_resident(uint64_t *sum, uint64_t bytes)
+{
+	*sum = *sum == UINT64_MAX || bytes == UINT64_MAX ? UINT64_MAX : *sum + bytes;
+}
+
 static struct sums sum_up(const struct mw_heap *heap)
 {
 	struct sums ret = { .keeper = "the allocators" };
@@ -42,9 +48,9 @@ static struct sums sum_up(const struct mw_heap *heap)
 		ret.live.n += a->live.n;
 		ret.live.bytes += a->live.bytes;
 		ret.kept.bytes += a->free.bytes;
-		ret.kept.resident += a->free.resident;
-		ret.kept.trimmable += a->free.trimmable;
-		ret.kept.pinned += a->free.pinned;
+		add_resident(&ret.kept.resident, a->free.resident);
+		add_resident(&ret.kept.trimmable, a->free.trimmable);
+		add_resident(&ret.kept.pinned, a->free.pinned);
 		ret.unknown += a->unknown;
 		for (size_t k = 0; k < a->n_arenas; k++) {
 			ret.pinning.n += a->arenas[k].pinning.n;
@@ -78,8 +84,12 @@ static bool kept_words(struct mw_buf *text, const struct sums *s)
 	if (!s->kept.bytes)
 		return mw_buf_printf(text, "; %s keeps nothing free", s->keeper);
 	bool ok = mw_buf_printf(text, "; %s keep%s ", s->keeper, s->n == 1 ? "s" : "") &&
-		  add_bytes(text, "", s->kept.bytes, " free, ") &&
-		  add_bytes(text, "", s->kept.resident, " of it resident");
+		  add_bytes(text, "", s->kept.bytes, " free");
+	if (s->kept.resident == UINT64_MAX || s->kept.trimmable == UINT64_MAX ||
+	    s->kept.pinned == UINT64_MAX)
+		return ok && mw_buf_printf(text, "; how much of it was resident is not "
+						 "known");
+	ok = ok && add_bytes(text, ", ", s->kept.resident, " of it resident");
 	if (s->kept.trimmable)
 		ok = ok && add_bytes(text, ": ", s->kept.trimmable, " trimmable");
 	if (!s->kept.pinned)
@@ -186,9 +196,11 @@ static void next_line(struct mw_out *out, const struct mw_heap_answer *answer,
 	struct mw_arena arena = { 0 };
 	pid_t pid = mw_snapshot_process(answer->snap)->pid;
 	struct mw_source *src = mw_snapshot_source(answer->snap);
-	const char *options = s->n_failed                      ? "--checks"
-			      : s->kept.pinned > s->live.bytes ? "--pins"
-							       : "--sizes";
+	const char *options =
+		s->n_failed ? "--checks"
+		: s->kept.pinned != UINT64_MAX && s->kept.pinned > s->live.bytes
+			? "--pins"
+			: "--sizes";
 	const char *text = NULL;
 	if (s->n_counted && answer->table == MW_HEAP_SUMMARY)
 		text = mw_advice_command(src, &arena, "heap", pid, options);

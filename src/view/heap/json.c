@@ -19,14 +19,20 @@ static void bytes_field(struct mw_out *out, const char *key, uint64_t bytes)
 	mw_out_field(out, key, MW_TYPE_BYTES, mw_cell_u(bytes));
 }
 
+/* UINT64_MAX: what was resident is not known. */
+static void resident_field(struct mw_out *out, const char *key, uint64_t bytes)
+{
+	mw_out_field(out, key, MW_TYPE_BYTES, mw_cell_if(bytes != UINT64_MAX, bytes));
+}
+
 static void kept_object(struct mw_out *out, const struct mw_kept *kept)
 {
 	mw_out_object(out, "free");
 	bytes_field(out, "bytes", kept->bytes);
-	bytes_field(out, "resident", kept->resident);
-	bytes_field(out, "trimmable", kept->trimmable);
-	bytes_field(out, "pinned", kept->pinned);
-	bytes_field(out, "untrimmable", kept->untrimmable);
+	resident_field(out, "resident", kept->resident);
+	resident_field(out, "trimmable", kept->trimmable);
+	resident_field(out, "pinned", kept->pinned);
+	resident_field(out, "untrimmable", kept->untrimmable);
 	mw_out_object_end(out);
 }
 

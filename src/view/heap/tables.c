@@ -28,6 +28,12 @@ bool mw_view_number(struct mw_buf *text, uint64_t n)
 	return ok;
 }
 
+/* UINT64_MAX: what was resident is not known. */
+static struct mw_cell resident_cell(bool known, uint64_t bytes)
+{
+	return mw_cell_if(known && bytes != UINT64_MAX, bytes);
+}
+
 static void begin(struct mw_out *out, const char *key, const struct mw_col *cols,
 		  size_t n_cols, size_t n_rows)
 {
@@ -55,9 +61,9 @@ static void allocator_row(struct mw_out *out, const struct mw_allocator *a)
 		mw_cell_if(known, a->live.bytes),
 		mw_cell_if(known, a->live.n),
 		mw_cell_if(known, a->free.bytes),
-		mw_cell_if(known, a->free.resident),
-		mw_cell_if(walked, a->free.trimmable),
-		mw_cell_if(walked, a->free.pinned),
+		resident_cell(known, a->free.resident),
+		resident_cell(walked, a->free.trimmable),
+		resident_cell(walked, a->free.pinned),
 		mw_cell_if(known, a->overhead),
 		mw_cell_if(known, a->unknown),
 		mw_cell_s(mw_depth_name(a->depth)),
@@ -99,11 +105,11 @@ static void arena_row(struct mw_out *out, const struct mw_allocator *of,
 		mw_cell_u(a->live.bytes),
 		mw_cell_u(a->live.n),
 		mw_cell_u(a->free.bytes),
-		mw_cell_u(a->free.resident),
-		mw_cell_u(a->free.trimmable),
-		mw_cell_u(a->free.pinned),
-		mw_cell_u(a->free.untrimmable),
-		mw_cell_u(a->pinning.n),
+		resident_cell(true, a->free.resident),
+		resident_cell(true, a->free.trimmable),
+		resident_cell(true, a->free.pinned),
+		resident_cell(true, a->free.untrimmable),
+		mw_cell_if(a->free.pinned != UINT64_MAX, a->pinning.n),
 		mw_cell_u(a->tcache.bytes),
 		mw_cell_u(a->fast.bytes),
 		mw_cell_u(a->bins.bytes),
