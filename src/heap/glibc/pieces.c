@@ -13,7 +13,9 @@
 #include <string.h>
 
 enum {
-	FENCE = 16,           /* bytes of a fence post */
+	FENCE = 16, /* bytes of a fence post */
+	MIN_FENCES = 2,
+	MAX_FENCES = 3,
 	CHAIN = 64,           /* chunks in a row that are no accident */
 	MAX_TRIES = 1 << 20,  /* pages where a piece may begin */
 	MAX_PLACES = 1 << 24, /* places where one may begin behind a fence: 256 MiB */
@@ -21,6 +23,7 @@ enum {
 };
 
 static const uint64_t ALIGN_MASK = 15;
+static const uint64_t PAGE_MASK = 4095; /* of x86-64 */
 
 static uint64_t align_up(uint64_t addr)
 {
@@ -46,31 +49,32 @@ static bool header(struct mw_memory *window, uint64_t chunk, uint64_t *size,
 }
 
 /*
- * Follows chunks from `chunk` on for at most `max` steps, up to a pair of fence posts or
- * to top. Chunks of the main arena have neither of the other two flags.
+ * Follows chunks from `chunk` on for at most `max` steps, up to fence posts or to top.
+ * The posts end with a page; they are two, or three where the old top was so small that
+ * nothing else was left of it. Chunks of the main arena have neither of the other flags.
  */
 static enum chain_end follow(struct mw_memory *window, uint64_t chunk, uint64_t top,
 			     uint64_t limit, size_t max, uint64_t *end)
 {
 	uint64_t size, flags;
-	bool fence = false;
-	for (size_t n = 0; n < max; n++) {
+	unsigned fences = 0;
+	for (size_t n = 0; n < max && chunk < limit; n++) {
 		if (!header(window, chunk, &size, &flags) ||
 		    (flags & (MW_IS_MMAPPED | MW_NON_MAIN_ARENA)) || (size & 15) ||
 		    (n == 0 && !(flags & MW_PREV_INUSE)) || size < FENCE ||
-		    size > limit - chunk || (fence && size != FENCE))
+		    size > limit - chunk || (fences && size != FENCE))
 			return CHAIN_BROKEN;
 		*end = chunk + size;
 		if (chunk == top)
 			return CHAIN_TOP;
-		if (fence)
+		fences += size == FENCE;
+		if (fences >= MIN_FENCES && !(*end & PAGE_MASK))
 			return CHAIN_FENCE;
-		fence = size == FENCE;
-		chunk += size;
-		if (chunk >= limit)
+		if (fences > MAX_FENCES)
 			return CHAIN_BROKEN;
+		chunk += size;
 	}
-	return CHAIN_GOES_ON;
+	return chunk < limit ? CHAIN_GOES_ON : CHAIN_BROKEN;
 }
 
 /* Whether every address in between is mapped, and writable. */
@@ -116,15 +120,18 @@ struct hunt {
 	const struct mw_glibc_arena *arena;
 	struct mw_glibc_piece_vec *ret;
 	struct mw_memory reader;
-	uint64_t sum;
-	size_t left; /* places still to be tried */
+	uint64_t base, sum; /* where it began; what was found */
+	size_t left;        /* places still to be tried */
 };
 
-static bool may_serve(const struct mw_region *region)
+/* What sbrk() gave belongs to the arena that began there, if to any. */
+static bool may_serve(const struct hunt *hunt, const struct mw_region *region)
 {
 	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
+	bool begun = hunt->base >= region->start && hunt->base < region->end;
 	return (region->perms & (want | MW_PERM_SHARED)) == want && !region->ino &&
-	       strncmp(region->name, "[stack", 6) != 0;
+	       strncmp(region->name, "[stack", 6) != 0 &&
+	       (begun || strcmp(region->name, "[heap]") != 0);
 }
 
 /* A piece at `start`: chunks in a row to a page's end. 0 when there is none. */
@@ -184,9 +191,9 @@ static struct mw_err *hunt_all(struct hunt *hunt)
 	struct mw_err *err = NULL;
 	for (size_t i = 0, next; i < n && !err; i = next) {
 		next = i + 1;
-		if (!may_serve(&regions[i]))
+		if (!may_serve(hunt, &regions[i]))
 			continue;
-		while (next < n && may_serve(&regions[next]) &&
+		while (next < n && may_serve(hunt, &regions[next]) &&
 		       regions[next].start == regions[next - 1].end)
 			next++;
 		err = hunt_in(hunt, regions[i].start, regions[next - 1].end);
@@ -195,8 +202,9 @@ static struct mw_err *hunt_all(struct hunt *hunt)
 }
 
 /* The piece that was begun with sbrk(), if any, does not begin with a page. */
-static struct mw_err *hunt_base(struct hunt *hunt, uint64_t base)
+static struct mw_err *hunt_base(struct hunt *hunt)
 {
+	const uint64_t base = hunt->base;
 	const uint64_t page = hunt->walk->page_size;
 	const struct mw_region *region = mw_snapshot_find(hunt->walk->snap, base);
 	struct mw_glibc_piece piece = { .start = base, .first = align_up(base) };
@@ -220,7 +228,7 @@ static struct mw_err *scattered(struct mw_heap_walk *walk, const struct mw_glibc
 		mw_memory_init(&hunt.reader, walk->snap, MW_READ_CONTENTS, WINDOW);
 	hunt.reader.still = walk->opts->still;
 	if (!err)
-		err = hunt_base(&hunt, libc->sbrk_base);
+		err = hunt_base(&hunt);
 	if (!err)
 		err = hunt_all(&hunt);
 	*whole = hunt.sum == arena->system_mem;
@@ -257,7 +265,9 @@ uint64_t mw_glibc_behind_fence(struct mw_heap_walk *walk,
 		return 0;
 	reader.still = ahead.still = walk->opts->still;
 	size_t left = MAX_PLACES;
-	for (uint64_t at = align_up(end); at < limit && left; left--) {
+	if (end & (walk->page_size - 1))
+		return 0; /* sysmalloc() asserts that top ended with a page */
+	for (uint64_t at = end; at < limit && left; left--) {
 		uint64_t size, flags;
 		if (mw_memory_stretch(&reader, at, at + 1) == at) {
 			at = reader.end;

@@ -91,31 +91,46 @@ static void judge_piece(struct tls_search *search, uint64_t below)
 	}
 }
 
-static bool better_arena(const struct votes *a, const struct votes *b)
+/* Stacks lie below TLS and hold the same values by chance: the upper of two wins. */
+static const struct votes *elect_arena(const struct tls_search *search)
 {
-	return !a->not_arena && a->arena > (b ? b->arena : 0);
+	const struct votes *best = NULL;
+	for (size_t i = WORDS; i-- > 0;) {
+		const struct votes *votes = &search->votes[i];
+		if (!votes->not_arena && votes->arena > (best ? best->arena : 0))
+			best = votes;
+	}
+	return best;
 }
 
-static bool better_tcache(const struct votes *a, const struct votes *b)
+/* Of two that are alike, the one next to thread_arena: both are libc's. */
+static bool is_better(const struct votes *a, const struct votes *b,
+		      const struct votes *arena)
 {
-	if (a->not_tcache || !a->tcache)
-		return false;
-	return !b || a->tcache > b->tcache ||
-	       (a->tcache == b->tcache && a->entries > b->entries);
+	if (a->not_tcache || !a->tcache || !b)
+		return !a->not_tcache && a->tcache;
+	if (a->tcache != b->tcache)
+		return a->tcache > b->tcache;
+	return a->entries > b->entries ||
+	       (a->entries == b->entries && arena && labs(a - arena) < labs(b - arena));
+}
+
+static const struct votes *elect_tcache(const struct tls_search *search,
+					const struct votes *arena)
+{
+	const struct votes *best = NULL;
+	for (size_t i = WORDS; i-- > 0;)
+		if (is_better(&search->votes[i], best, arena))
+			best = &search->votes[i];
+	return best;
 }
 
 /* Takes the best offsets of the piece. */
 static void elect(struct tls_search *search, uint64_t below)
 {
-	const struct votes *arena = NULL, *tcache = NULL;
 	struct mw_glibc *libc = search->cache->libc;
-	for (size_t i = 0; i < WORDS; i++) {
-		const struct votes *votes = &search->votes[i];
-		if (better_arena(votes, arena))
-			arena = votes;
-		if (better_tcache(votes, tcache))
-			tcache = votes;
-	}
+	const struct votes *arena = elect_arena(search);
+	const struct votes *tcache = elect_tcache(search, arena);
 	if (arena && !libc->thread_arena_offset)
 		libc->thread_arena_offset =
 			(int32_t)(8 * (arena - search->votes)) - (int32_t)below;
