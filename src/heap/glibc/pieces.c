@@ -221,9 +221,8 @@ static struct mw_err *scattered(struct mw_heap_walk *walk, const struct mw_glibc
 				const struct mw_glibc_arena *arena,
 				struct mw_glibc_piece_vec *ret, bool *whole)
 {
-	struct hunt hunt = {
-		.walk = walk, .arena = arena, .ret = ret, .left = MAX_TRIES
-	};
+	struct hunt hunt = { walk, arena, ret, .base = libc->sbrk_base,
+			     .left = MAX_TRIES };
 	struct mw_err *err =
 		mw_memory_init(&hunt.reader, walk->snap, MW_READ_CONTENTS, WINDOW);
 	hunt.reader.still = walk->opts->still;
