@@ -12,6 +12,8 @@ import xml.etree.ElementTree
 import live
 
 PROGRAMS = live.HELPERS / "heap"
+# What starts a pattern with another libc than this machine's: see tests/libcs.
+LOADER = os.environ.get("MEMWHY_LOADER", "").split()
 
 
 def program(name):
@@ -77,7 +79,7 @@ class Pattern(Speaker):
     """pattern NAME, standing."""
 
     def __init__(self, name, argv=None, **env):
-        argv = argv or [program("pattern")]
+        argv = argv or [*LOADER, program("pattern")]
         super().__init__([*argv, name], env=dict(os.environ, LC_ALL="C", **env))
         child = self.facts("child")
         self.looked_at = int(child[0]["pid"]) if child else self.pid

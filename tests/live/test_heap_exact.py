@@ -29,7 +29,7 @@ TUNABLES = {
 }
 NAMES = heaps.pattern_names() if (heaps.PROGRAMS / "pattern").exists() else []
 STATIC = heaps.pattern_names("pattern-static") \
-    if (heaps.PROGRAMS / "pattern-static").exists() else []
+    if (heaps.PROGRAMS / "pattern-static").exists() and not heaps.LOADER else []
 
 
 def tunable(text):
