@@ -11,6 +11,7 @@
 #include "view/capture.h"
 
 #include <memwhy/hold.h>
+#include <memwhy/leaks.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,14 @@ static uint64_t read_range(struct mw_source *src, pid_t pid, uint64_t start, uin
 	return done;
 }
 
+/* Pages of programs and libraries as they are in the file tell nothing of the process. */
+static bool is_plain_file(const struct mw_snapshot *snap, const struct mw_page_run *run)
+{
+	const struct mw_region *region = mw_snapshot_find(snap, run->start);
+	return (run->state & MW_PAGE_FILE) && region && region->ino &&
+	       !(region->perms & (MW_PERM_WRITE | MW_PERM_SHARED));
+}
+
 /* Only pages that are there: reading others would make the kernel map zero pages. */
 static struct mw_err *read_contents(const struct mw_snapshot *snap, uint64_t *ret)
 {
@@ -49,7 +58,8 @@ static struct mw_err *read_contents(const struct mw_snapshot *snap, uint64_t *re
 	if (!bytes)
 		return mw_err_nomem();
 	for (size_t i = 0; i < n; i++)
-		if ((runs[i].state & MW_PAGE_PRESENT) && !(runs[i].state & no))
+		if ((runs[i].state & MW_PAGE_PRESENT) && !(runs[i].state & no) &&
+		    !is_plain_file(snap, &runs[i]))
 			*ret += read_range(src, mw_snapshot_process(snap)->pid,
 					   runs[i].start,
 					   runs[i].start + runs[i].n_pages * page, bytes);
@@ -95,13 +105,40 @@ static struct mw_err *read_access(struct mw_source *src, pid_t pid)
 	return err;
 }
 
-/* What a search for lost blocks begins with, beside the memory itself. */
-static void read_roots(struct mw_source *src, pid_t pid)
+/*
+ * With the memory, all that looking at the heap and for lost blocks in it reads besides;
+ * names of what these blocks begin with, where symbols are wanted.
+ */
+static void read_heap(const struct mw_snapshot *snap, const struct mw_opt_values *given,
+		      const struct mw_registers_list *registers)
 {
+	struct mw_leaks_opts leaks_opts = {
+		.heap = { .still = mw_opt_set(given, MW_OPT_STOP) }, .contents = true
+	};
+	struct mw_reach *reach = NULL;
+	struct mw_leaks *leaks = NULL;
+	if (registers->n)
+		leaks_opts.heap.registers = registers;
+	struct mw_err *err = mw_reach_gather(snap, &leaks_opts, &reach);
+	if (!err && mw_opt_set(given, MW_OPT_SYMBOLS)) {
+		err = mw_reach_judge(reach, &leaks_opts, &leaks);
+		reach = NULL;
+	}
+	mw_reach_free(reach);
+	mw_leaks_free(leaks);
+	mw_err_free(err);
+}
+
+/* What a search for lost blocks begins with, beside the memory itself. */
+static void read_roots(struct mw_cli *cli, const struct mw_snapshot *snap)
+{
+	pid_t pid = mw_snapshot_process(snap)->pid;
 	struct mw_registers_list registers = { 0 };
 	struct mw_words kept = { 0 };
-	mw_err_free(mw_source_list_registers(src, pid, &registers));
-	mw_err_free(mw_source_list_kept(src, pid, &kept));
+	mw_err_free(mw_source_list_registers(cli->src, pid, &registers));
+	mw_err_free(mw_source_list_kept(cli->src, pid, &kept));
+	if (mw_opt_set(&cli->opts, MW_OPT_MEMORY))
+		read_heap(snap, &cli->opts, &registers);
 	mw_vec_deinit(&registers);
 	mw_vec_deinit(&kept);
 }
@@ -140,7 +177,7 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 	if (!err && mw_opt_set(&cli->opts, MW_OPT_SYMBOLS))
 		read_symbols(snap);
 	if (!err)
-		read_roots(cli->src, pid);
+		read_roots(cli, snap);
 	if (!err)
 		err = read_access(cli->src, pid);
 	if (!err)

@@ -61,6 +61,22 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_heap_answer *answ
 	return err ? err : mw_cli_finish(out, mw_view_heap(out, answer));
 }
 
+/* Why there is nothing to tell, where that is so. */
+static struct mw_err *fill(struct mw_look *look, struct mw_heap_answer *answer)
+{
+	struct mw_err *err = NULL;
+	answer->snap = mw_look_whose(look);
+	if (mw_look_unrecorded(look) && !mw_cli_is_limited(answer->snap)) {
+		err = mw_look_note_unrecorded(look);
+		if (!answer->heap->n_allocators || !answer->heap->settled)
+			answer->unread = "its heap is not in this recording";
+	}
+	if (mw_cli_is_limited(answer->snap))
+		answer->unread = "its heap may not be read";
+	answer->gaps.items = mw_look_gaps(look, &answer->gaps.n);
+	return err;
+}
+
 static struct mw_err *run(struct mw_cli *cli)
 {
 	mw_auto_look look = NULL;
@@ -82,13 +98,10 @@ static struct mw_err *run(struct mw_cli *cli)
 		return err;
 	heap = mw_look_taken(look);
 	answer.heap = heap;
-	answer.snap = mw_look_whose(look);
-	if (mw_look_unrecorded(look))
-		err = mw_look_note_unrecorded(look);
+	err = fill(look, &answer);
 	if (err)
 		return err;
 	answer.stop = mw_cli_view_stop(&stopped);
-	answer.gaps.items = mw_look_gaps(look, &answer.gaps.n);
 	cli->status = mw_cli_is_limited(answer.snap) ? MW_EXIT_LIMITED : MW_EXIT_OK;
 	return show(cli, &answer);
 }

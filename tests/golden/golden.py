@@ -29,8 +29,26 @@ COMMANDS = {
     "map-summary.txt": ["map", "--summary"],
     "map-pages.txt": ["map", "--pages", "--class", "heap"],
     "map-sort.txt": ["map", "--sort", "rss", "--class", "lib"],
+    "heap.txt": ["heap", "-v"],
+    "heap.json": ["heap", "--json"],
     "doctor.txt": ["doctor"],
     "doctor.json": ["doctor", "--json"],
+}
+
+# Of trees that have the memory of the process.
+MEMORY_COMMANDS = {
+    "heap-arenas.txt": ["heap", "--arenas"],
+    "heap-sizes.txt": ["heap", "--sizes"],
+    "heap-threads.txt": ["heap", "--threads"],
+    "heap-pins.txt": ["heap", "--pins"],
+    "heap-pins-only.txt": ["heap", "--pins", "--no-contents"],
+    "heap-checks.txt": ["heap", "--checks", "-b"],
+    "heap.csv": ["heap", "--csv"],
+    "heap.ndjson": ["heap", "--ndjson"],
+    "heap-pins.csv": ["heap", "--csv", "--pins"],
+    "heap-sizes.ndjson": ["heap", "--ndjson", "--sizes"],
+    "leaks.txt": ["leaks"],
+    "leaks.json": ["leaks", "--json"],
 }
 
 
@@ -78,7 +96,8 @@ def first_difference(expected, got):
 
 
 def check_tree(tap, memwhy, tree, expected, update):
-    for name, args in COMMANDS.items():
+    has_memory = any(tree.glob("proc/*/registers"))
+    for name, args in (COMMANDS | (MEMORY_COMMANDS if has_memory else {})).items():
         got = answer(memwhy, tree, args)
         path = expected / tree.name / name
         if update:

@@ -30,7 +30,9 @@ TREES = {
     "nginx-worker": (targets.nginx, "nginx worker 0"),
     "prometheus": (targets.prometheus, "prometheus"),
     "musl": (targets.musl, "musl-static"),
+    "keeper": (targets.script([live.HELPERS / "heap/keeper"]), "keeper"),
 }
+MEMORY = {"keeper"}
 
 
 def capture(pid, place, *options, **how):
@@ -42,7 +44,7 @@ def record(name, program, process):
     place = HERE / name
     shutil.rmtree(place, ignore_errors=True)
     with program() as pids:
-        capture(pids[process], place, "--stop")
+        capture(pids[process], place, "--stop", *["--memory"] * (name in MEMORY))
 
 
 def record_as_nobody(name, pid):

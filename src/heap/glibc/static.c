@@ -17,10 +17,12 @@
 #include <string.h>
 
 enum {
-	MAX_DATA = 16 << 20,   /* bytes of initial data that are looked at */
-	MAX_RELOCS = 64 << 20, /* bytes of a relocation table */
-	MAX_TEXT = 32 << 20,   /* bytes searched for the banner */
-	RELR_BITS = 63,        /* words that one bitmap of RELR speaks of */
+	MAX_DATA = 16 << 20,    /* bytes of initial data that are looked at */
+	MAX_RELOCS = 64 << 20,  /* bytes of a relocation table */
+	MAX_TEXT = 32 << 20,    /* bytes searched for the banner */
+	BANNER_STEP = 64 << 10, /* at once */
+	BANNER_MAX = 256,       /* longest banner */
+	RELR_BITS = 63,         /* words that one bitmap of RELR speaks of */
 };
 
 /* A part of the file in memory, at the address it is linked to. */
@@ -305,22 +307,39 @@ static bool take_banner(const unsigned char *text, size_t len, struct mw_glibc_f
 	return true;
 }
 
-/* Read-only data has it; in libraries before 2.31 or so that is part of the text. */
+/* Piece by piece, so that no more is read, and recorded, than up to the banner. */
+static struct mw_err *find_banner_in(struct search *search,
+				     const struct mw_elf_segment *seg, bool *ret)
+{
+	for (uint64_t at = 0; at < seg->file_len && !*ret; at += BANNER_STEP) {
+		auto_part part = { 0 };
+		uint64_t len = seg->file_len - at;
+		if (len > BANNER_STEP + BANNER_MAX)
+			len = BANNER_STEP + BANNER_MAX;
+		struct mw_err *err = read_part(search, seg->offset + at, len, &part);
+		if (err)
+			return err;
+		*ret = take_banner(part.bytes, part.len, search->found);
+	}
+	return NULL;
+}
+
+/*
+ * Read-only data has it, which lies behind the text and the symbols; in libraries before
+ * 2.31 or so that is part of the text.
+ */
 static struct mw_err *find_banner(struct search *search)
 {
+	bool found = false;
+	struct mw_err *err = NULL;
 	for (int text = 0; text <= 1; text++)
-		for (size_t i = 0; i < search->n_segs; i++) {
-			auto_part part = { 0 };
+		for (size_t i = search->n_segs; i-- > 0 && !err && !found;) {
 			const struct mw_elf_segment *seg = &search->segs[i];
-			if (seg->type != PT_LOAD || (seg->flags & PF_W) ||
-			    !(seg->flags & PF_X) != !text || seg->file_len > MAX_TEXT)
-				continue;
-			struct mw_err *err =
-				read_part(search, seg->offset, seg->file_len, &part);
-			if (err || take_banner(part.bytes, part.len, search->found))
-				return err;
+			if (seg->type == PT_LOAD && !(seg->flags & PF_W) &&
+			    !(seg->flags & PF_X) == !text && seg->file_len <= MAX_TEXT)
+				err = find_banner_in(search, seg, &found);
 		}
-	return NULL;
+	return err;
 }
 
 /* One writable segment. Found twice is not found: then it is something else. */

@@ -13,7 +13,7 @@ struct sums {
 	struct mw_blocks live, pinning;
 	struct mw_kept kept;
 	uint64_t unknown, resident; /* resident: of what is live */
-	size_t n, n_counted, n_checks, n_failed;
+	size_t n, n_walked, n_checks, n_failed;
 	const char *keeper; /* the one allocator, or what to call several */
 };
 
@@ -30,6 +30,22 @@ static void add_resident(uint64_t *sum, uint64_t bytes)
 	*sum = *sum == UINT64_MAX || bytes == UINT64_MAX ? UINT64_MAX : *sum + bytes;
 }
 
+static void add_walked(struct sums *sums, const struct mw_allocator *a)
+{
+	sums->keeper = sums->n_walked++ ? "the allocators" : a->name;
+	sums->live.n += a->live.n;
+	sums->live.bytes += a->live.bytes;
+	sums->kept.bytes += a->free.bytes;
+	add_resident(&sums->kept.resident, a->free.resident);
+	add_resident(&sums->kept.trimmable, a->free.trimmable);
+	add_resident(&sums->kept.pinned, a->free.pinned);
+	sums->unknown += a->unknown;
+	for (size_t k = 0; k < a->n_arenas; k++) {
+		sums->pinning.n += a->arenas[k].pinning.n;
+		sums->pinning.bytes += a->arenas[k].pinning.bytes;
+	}
+}
+
 static struct sums sum_up(const struct mw_heap *heap)
 {
 	struct sums ret = { .keeper = "the allocators" };
@@ -38,24 +54,9 @@ static struct sums sum_up(const struct mw_heap *heap)
 	for (size_t i = 0; i < heap->n_allocators; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
 		add_checks(&ret, a);
-		if (a->nested)
-			continue;
 		ret.n++;
-		ret.keeper = ret.n == 1 ? a->name : "the allocators";
-		if (a->depth == MW_HEAP_RECOGNISED)
-			continue;
-		ret.n_counted++;
-		ret.live.n += a->live.n;
-		ret.live.bytes += a->live.bytes;
-		ret.kept.bytes += a->free.bytes;
-		add_resident(&ret.kept.resident, a->free.resident);
-		add_resident(&ret.kept.trimmable, a->free.trimmable);
-		add_resident(&ret.kept.pinned, a->free.pinned);
-		ret.unknown += a->unknown;
-		for (size_t k = 0; k < a->n_arenas; k++) {
-			ret.pinning.n += a->arenas[k].pinning.n;
-			ret.pinning.bytes += a->arenas[k].pinning.bytes;
-		}
+		if (a->depth == MW_HEAP_WALKED && !a->nested)
+			add_walked(&ret, a);
 	}
 	return ret;
 }
@@ -82,8 +83,10 @@ static bool live_words(struct mw_buf *text, const struct sums *s)
 static bool kept_words(struct mw_buf *text, const struct sums *s)
 {
 	if (!s->kept.bytes)
-		return mw_buf_printf(text, "; %s keeps nothing free", s->keeper);
-	bool ok = mw_buf_printf(text, "; %s keep%s ", s->keeper, s->n == 1 ? "s" : "") &&
+		return mw_buf_printf(text, "; %s keep%s nothing free", s->keeper,
+				     s->n_walked == 1 ? "s" : "");
+	bool ok = mw_buf_printf(text, "; %s keep%s ", s->keeper,
+				s->n_walked == 1 ? "s" : "") &&
 		  add_bytes(text, "", s->kept.bytes, " free");
 	if (s->kept.resident == UINT64_MAX || s->kept.trimmable == UINT64_MAX ||
 	    s->kept.pinned == UINT64_MAX)
@@ -102,20 +105,37 @@ static bool kept_words(struct mw_buf *text, const struct sums *s)
 	       mw_buf_printf(text, " live block%s", s->pinning.n == 1 ? "" : "s");
 }
 
+/* What other allocators say of themselves: their own counters, or nothing. */
+static bool counted_words(struct mw_buf *text, const struct mw_heap *heap)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < heap->n_allocators; i++) {
+		const struct mw_allocator *a = &heap->allocators[i];
+		if (a->depth != MW_HEAP_COUNTED)
+			continue;
+		ok = mw_buf_printf(text, "; %s counts ", a->name) &&
+		     add_bytes(text, "", a->live.bytes, " live and ") &&
+		     add_bytes(text, "", a->free.bytes, " free");
+	}
+	return ok;
+}
+
 static struct mw_err *headline(struct mw_out *out, const struct mw_heap_answer *answer,
 			       const struct sums *s)
 {
 	const struct mw_process *p = mw_snapshot_process(answer->snap);
 	mw_auto_buf text = { 0 };
 	bool ok = mw_buf_printf(&text, "%s (%d)", p->comm, p->pid);
-	if (!s->n)
+	if (answer->unread)
+		ok = ok && mw_buf_printf(&text, ": %s", answer->unread);
+	else if (!s->n)
 		ok = ok && mw_buf_printf(&text, ": no allocator was found in it");
-	else if (!s->n_counted)
-		ok = ok && mw_buf_printf(&text, " uses %s, of which nothing was read",
-					 s->keeper);
-	else
+	else if (s->n_walked)
 		ok = ok && live_words(&text, s) && kept_words(&text, s);
-	if (s->unknown)
+	else
+		ok = ok && mw_buf_printf(&text, " has no heap that could be walked");
+	ok = ok && counted_words(&text, answer->heap);
+	if (s->unknown && !answer->unread)
 		ok = ok && add_bytes(&text, "; ", s->unknown, " of it are unknown");
 	if (!ok || !mw_buf_printf(&text, "."))
 		return mw_err_nomem();
@@ -202,13 +222,28 @@ static void next_line(struct mw_out *out, const struct mw_heap_answer *answer,
 			? "--pins"
 			: "--sizes";
 	const char *text = NULL;
-	if (s->n_counted && answer->table == MW_HEAP_SUMMARY)
+	if (s->n_walked && !answer->unread && answer->table == MW_HEAP_SUMMARY)
 		text = mw_advice_command(src, &arena, "heap", pid, options);
-	else if (s->n_counted)
+	else if (s->n_walked && !answer->unread)
 		text = mw_advice_command(src, &arena, "leaks", pid, "");
 	if (text && text[0])
 		mw_out_next(out, text);
 	mw_arena_deinit(&arena);
+}
+
+/* What could not be read has no figures: people are spared them. */
+static struct mw_err *tables(struct mw_out *out, const struct mw_heap_answer *answer,
+			     const struct sums *s)
+{
+	if (mw_out_is_text(out) && (answer->unread || !answer->heap->n_allocators))
+		return NULL;
+	struct mw_err *err = mw_view_heap_table(out, answer);
+	if (err)
+		return err;
+	notes(out, answer, s);
+	if (answer->table != MW_HEAP_CHECKS)
+		mw_view_failed_checks(out, answer->heap);
+	return NULL;
 }
 
 struct mw_err *mw_view_heap(struct mw_out *out, const struct mw_heap_answer *answer)
@@ -220,12 +255,8 @@ struct mw_err *mw_view_heap(struct mw_out *out, const struct mw_heap_answer *ans
 	if (err)
 		return err;
 	mw_view_process(out, mw_snapshot_process(answer->snap));
-	if ((err = mw_view_allocators(out, answer)) ||
-	    (err = mw_view_heap_table(out, answer)))
+	if ((err = mw_view_allocators(out, answer)) || (err = tables(out, answer, &sums)))
 		return err;
-	notes(out, answer, &sums);
-	if (answer->table != MW_HEAP_CHECKS)
-		mw_view_failed_checks(out, heap);
 	mw_out_field(out, "settled", MW_TYPE_BOOL, mw_cell_u(heap->settled));
 	const struct mw_gap_list gaps[] = { mw_snapshot_gap_list(answer->snap),
 					    { heap->gaps, heap->n_gaps },

@@ -25,6 +25,7 @@ struct mw_heap_answer {
 	bool contents, verbose;
 	struct mw_view_stop stop;
 	struct mw_gap_list gaps; /* of the look */
+	const char *unread; /* why nothing can be said: "… may not be read"; or NULL */
 };
 
 /* All of it. NOMEM. */

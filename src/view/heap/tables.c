@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -52,6 +53,7 @@ static void allocator_row(struct mw_out *out, const struct mw_allocator *a)
 {
 	mw_auto_buf name = { 0 };
 	bool known = a->depth != MW_HEAP_RECOGNISED, walked = a->depth == MW_HEAP_WALKED;
+	bool glibc = !strcmp(a->name, "glibc"); /* only it has malloc_trim() */
 	if (!mw_buf_printf(&name, "%s%s%s%s", a->name, a->version[0] ? " " : "",
 			   a->version, a->nested ? " (nested)" : ""))
 		return;
@@ -59,10 +61,10 @@ static void allocator_row(struct mw_out *out, const struct mw_allocator *a)
 		mw_cell_s(mw_buf_str(&name)),
 		mw_cell_if(known && a->n_arenas, a->n_arenas),
 		mw_cell_if(known, a->live.bytes),
-		mw_cell_if(known, a->live.n),
+		mw_cell_if(known && (a->live.n || !a->live.bytes), a->live.n),
 		mw_cell_if(known, a->free.bytes),
-		resident_cell(known, a->free.resident),
-		resident_cell(walked, a->free.trimmable),
+		resident_cell(walked, a->free.resident),
+		resident_cell(walked && glibc, a->free.trimmable),
 		resident_cell(walked, a->free.pinned),
 		mw_cell_if(known, a->overhead),
 		mw_cell_if(known, a->unknown),
