@@ -221,7 +221,7 @@ bool mw_glibc_tcache_verify(struct mw_glibc_cache *cache, uint64_t address,
 	if ((address & 15) || !mw_memory_word(&cache->walk->memory, address - 8, &size))
 		return false;
 	size &= ~(uint64_t)MW_CHUNK_FLAGS;
-	if (size != 0x250 && size != 0x290 && size != 0x300 && size != 0x310)
+	if (size > UINT16_MAX)
 		return false;
 	/* Only links tell 2.31 from 2.32; where the version is a lie they decide. */
 	uint16_t len = (uint16_t)size;

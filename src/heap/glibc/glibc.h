@@ -46,12 +46,19 @@ struct mw_par_layout {
 
 /* What else changed between versions. */
 struct mw_tcache_layout {
-	uint16_t chunk_len[2]; /* sizes of the chunk that holds the structure; 0: none */
+	uint16_t chunk_len[2]; /* smallest and largest size of the chunk that holds the
+				  structure: a rest too small for a chunk stays with it */
 	uint16_t n_bins;
 	uint16_t count_len; /* bytes of one counter: 1 or 2 */
 	bool counts_free;   /* counters say how many slots are left (2.42) */
 	uint16_t entries;   /* offset of the list heads in the structure */
 };
+
+static inline bool mw_tcache_chunk_fits(const struct mw_tcache_layout *layout,
+					uint64_t len)
+{
+	return len >= layout->chunk_len[0] && len <= layout->chunk_len[1] && len != 0;
+}
 
 struct mw_glibc_layout {
 	const char *versions; /* "2.27-2.29": which this is the layout of */
@@ -167,8 +174,8 @@ struct mw_err *mw_glibc_cached(struct mw_heap_walk *walk, struct mw_glibc *libc,
 
 /*
  * Where n_lost_threads is not 0: tries a chunk that looks live and has one of the sizes
- * in layout->tcache.chunk_len. If it holds a tcache structure that is not in `ret` yet,
- * appends it and its entries, sorts `ret` again, and adds to *found the entries.
+ * that mw_tcache_chunk_fits() takes. If it holds a tcache structure that is not in `ret`
+ * yet, appends it and its entries, sorts `ret` again, and adds to *found the entries.
  */
 struct mw_err *mw_glibc_cached_candidate(struct mw_heap_walk *walk, struct mw_glibc *libc,
 					 const struct mw_glibc_arena *arenas,

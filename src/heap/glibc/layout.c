@@ -74,23 +74,28 @@
 			  .sbrk_base = 0x68, TCACHE_WORDS(0x70), .size = 0x88         \
 	}
 
-/* struct tcache_perthread_struct: counters, then the heads of as many lists. */
+/*
+ * struct tcache_perthread_struct: counters, then the heads of as many lists. 2.43 and
+ * later ask malloc for a size that has the header in it already.
+ */
 #define TCACHE_NONE         \
 	{                   \
 		.n_bins = 0 \
 	}
-#define TCACHE_2_26                                                                   \
-	{                                                                             \
-		.chunk_len = { 0x250 }, .n_bins = 64, .count_len = 1, .entries = 0x40 \
+#define TCACHE_2_26                                                          \
+	{                                                                    \
+		.chunk_len = { 0x250, 0x260 }, .n_bins = 64, .count_len = 1, \
+		.entries = 0x40                                              \
 	}
-#define TCACHE_2_30                                                                   \
-	{                                                                             \
-		.chunk_len = { 0x290 }, .n_bins = 64, .count_len = 2, .entries = 0x80 \
+#define TCACHE_2_30                                                          \
+	{                                                                    \
+		.chunk_len = { 0x290, 0x2a0 }, .n_bins = 64, .count_len = 2, \
+		.entries = 0x80                                              \
 	}
-#define TCACHE_2_42(also)                                                     \
-	{                                                                     \
-		.chunk_len = { 0x300, (also) }, .n_bins = 76, .count_len = 2, \
-		.counts_free = true, .entries = 0x98                          \
+#define TCACHE_2_42(max)                                                     \
+	{                                                                    \
+		.chunk_len = { 0x300, (max) }, .n_bins = 76, .count_len = 2, \
+		.counts_free = true, .entries = 0x98                         \
 	}
 
 static const struct mw_glibc_layout layouts[] = {
@@ -157,7 +162,7 @@ static const struct mw_glibc_layout layouts[] = {
 	  .last = 42,
 	  .state = STATE_2_27,
 	  .par = PAR_2_35,
-	  .tcache = TCACHE_2_42(0),
+	  .tcache = TCACHE_2_42,
 	  .safe_linking = true,
 	  .heap_info_len = 48 },
 	{ .versions = "2.43-2.44",
@@ -165,7 +170,7 @@ static const struct mw_glibc_layout layouts[] = {
 	  .last = 44,
 	  .state = STATE_2_43,
 	  .par = PAR_2_43,
-	  .tcache = TCACHE_2_42(0x310),
+	  .tcache = TCACHE_2_42(0x320),
 	  .safe_linking = true,
 	  .mmapped_header = true,
 	  .heap_info_len = 48 },
@@ -187,13 +192,12 @@ static bool agrees(int fact, bool has)
 
 static bool fits(const struct mw_glibc_layout *layout, const struct mw_glibc_facts *facts)
 {
-	const uint16_t *len = layout->tcache.chunk_len;
 	return (!facts->next || facts->next == layout->state.next) &&
 	       agrees(facts->attached, layout->state.attached != NONE) &&
 	       (!facts->n_mmaps_max || facts->n_mmaps_max == layout->par.n_mmaps_max) &&
 	       agrees(facts->tcache, layout->par.tcache_bins != NONE) &&
-	       (!facts->chunk_len || facts->chunk_len == len[0] ||
-		facts->chunk_len == len[1]);
+	       (!facts->chunk_len ||
+		mw_tcache_chunk_fits(&layout->tcache, facts->chunk_len));
 }
 
 /* How far a version lies outside of the layout's. */
