@@ -81,7 +81,8 @@
  *     glibc.c walk.h      the walker: every libc, its report
  *     chunks.c            from chunk to chunk
  *     pages.c pins.c      what resident pages hold; which blocks keep free ones
- *     mmapped.c check.c   blocks with a mapping of their own; what must be equal
+ *     mmapped.c lost.c    blocks with a mapping of their own; caches of lost threads
+ *     check.c             what must be equal
  *   src/heap/alloc/       the other allocators
  *     alloc.h ground.c    regions and objects: whether an allocator is here
  *     tally.c             from blocks to a report
@@ -259,6 +260,9 @@ static struct mw_err *open_source(struct mw_cli *cli)
 	struct mw_err *err = mw_opt_one_of(&cli->opts, places, &place);
 	if (!err && exe && !core)
 		err = mw_err_new(MW_ERR_USAGE, 0, exe, "--exe goes with --core");
+	if (!err && core && cli->n_args)
+		err = mw_err_new(MW_ERR_USAGE, 0, cli->args[0],
+				 "--core and a process exclude each other");
 	if (err)
 		return err;
 	err = core   ? mw_source_open_core(core, exe, &cli->src)

@@ -254,6 +254,20 @@ static struct mw_err *meet_foreign(struct stream *st, uint64_t at, uint64_t word
 	return err ? err : skip_foreign(st, at, next, fences);
 }
 
+/* Where the arena's top is now, in a program that runs. */
+static bool is_top_now(const struct stream *st, uint64_t at)
+{
+	struct mw_heap_walk *walk = st->libc->walk;
+	const struct mw_glibc_arena *arena = st->tally->arena;
+	uint64_t top;
+	if (at == arena->top)
+		return true;
+	return !walk->opts->still && st->piece->last &&
+	       mw_memory_word(&walk->memory,
+			      arena->address + st->libc->libc->layout->state.top, &top) &&
+	       at == top;
+}
+
 /* The header at the end of the pending chunk, whatever it is. */
 static struct mw_err *meet(struct stream *st, const unsigned char *page)
 {
@@ -262,6 +276,9 @@ static struct mw_err *meet(struct stream *st, const unsigned char *page)
 	bool fence = is_fence(st, at, word);
 	if (!fence && st->tally->arena->main && size_of(word) == MW_CHUNK_HEADER)
 		return meet_foreign(st, at, word, foot);
+	/* A top that grew since its end was looked up. */
+	if (!fence && !is_chunk(st, at, word) && is_top_now(st, at))
+		word = (st->piece->end - at) | MW_PREV_INUSE;
 	if (!fence && !is_chunk(st, at, word))
 		return give_up(st, st->p + 8);
 	struct mw_err *err = settle(st, word, foot);
@@ -369,21 +386,60 @@ static struct mw_err *begin(struct stream *st)
 	return err;
 }
 
+/* Whether every header that will be met on this page may be one. */
+static bool is_plausible(const struct stream *st, uint64_t at, const unsigned char *page)
+{
+	const uint64_t base = at & ~(uint64_t)(PAGE - 1);
+	while (at < base + PAGE && at < st->piece->end) {
+		uint64_t word = load(page + (at - base) + 8);
+		if (is_fence(st, at, word) || size_of(word) == MW_CHUNK_HEADER)
+			return true; /* what is behind it is another matter */
+		if (!is_chunk(st, at, word))
+			return is_top_now(st, at);
+		at += size_of(word);
+	}
+	return true;
+}
+
+/*
+ * The page with the next header. A program that runs changes chunks between two looks:
+ * when a page makes no sense both it and the pending chunk are looked at again.
+ */
+static const unsigned char *next_page(struct stream *st)
+{
+	struct mw_heap_walk *walk = st->libc->walk;
+	const unsigned char *page = lend_page(st, st->p + size_of(st->word));
+	for (int i = 0; i < RETRIES && !walk->opts->still; i++) {
+		uint64_t word;
+		if (page && is_plausible(st, st->p + size_of(st->word), page))
+			break;
+		walk->window.window_len = 0;
+		if (mw_memory_word(&walk->memory, st->p + 8, &word) &&
+		    is_chunk(st, st->p, word)) {
+			st->word = word;
+			st->has_links = false;
+		}
+		if (st->p + size_of(st->word) >= st->piece->end)
+			break;
+		page = lend_page(st, st->p + size_of(st->word));
+	}
+	return page;
+}
+
 static struct mw_err *walk_chunks(struct stream *st)
 {
 	struct mw_err *err = begin(st);
 	while (!err && !st->done) {
-		uint64_t at = st->p + size_of(st->word);
-		if (at >= st->piece->end)
+		if (st->p + size_of(st->word) >= st->piece->end)
 			break;
-		const unsigned char *page = lend_page(st, at);
+		const unsigned char *page = next_page(st);
 		err = page ? walk_page(st, page) : give_up(st, st->p + 8);
 		if (!err && st->pages->n >= MW_GLIBC_BATCH)
 			err = mw_glibc_pages_flush(st->pages);
 	}
 	if (err || st->done)
 		return err;
-	if (st->piece->last && st->p == st->tally->arena->top)
+	if (st->piece->last && is_top_now(st, st->p))
 		return end_at_top(st);
 	return give_up(st, st->p + 8);
 }
@@ -411,6 +467,10 @@ struct mw_err *mw_glibc_walk_piece(struct mw_glibc_walk *libc,
 		.arena = tally->arena->address,
 	};
 	size_t index = libc->walk->areas.n;
+	if (piece->start >= piece->end || piece->first < piece->start ||
+	    piece->first >= piece->end || piece->first % 16 ||
+	    piece->end > UINT64_MAX / 2)
+		return NULL;
 	st.pages = calloc(1, sizeof(*st.pages));
 	if (!st.pages)
 		return mw_err_nomem();

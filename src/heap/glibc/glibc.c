@@ -85,10 +85,6 @@ static struct mw_err *walk_place(struct one *one, const struct place *place,
 		return mw_glibc_walk_mmapped(&one->state, place->mmapped);
 	}
 	const struct mw_glibc_piece *piece = place->piece;
-	if (piece->start >= piece->end || piece->first < piece->start ||
-	    piece->first >= piece->end || piece->first % 16 ||
-	    piece->end > UINT64_MAX / 2)
-		return NULL;
 	*reached = (piece->end + page) & ~page;
 	return mw_glibc_walk_piece(&one->state, place->tally, piece);
 }
@@ -292,6 +288,9 @@ static struct mw_err *walk_used(struct one *one)
 	struct mw_err *err =
 		mw_glibc_cached(one->walk, one->libc, one->arenas, one->n_arenas,
 				&one->cached, &one->threads, &one->n_threads);
+	if (!err)
+		err = mw_glibc_find_lost(one->walk, one->libc, one->arenas, one->n_arenas,
+					 &one->cached);
 	if (!err)
 		err = mw_glibc_find_mmapped(one->walk, one->libc, one->arenas,
 					    one->n_arenas, &one->mmapped);

@@ -120,6 +120,11 @@ struct mw_err *mw_glibc_walk_piece(struct mw_glibc_walk *libc,
 				   struct mw_glibc_tally *tally,
 				   const struct mw_glibc_piece *piece) MW_MUST_USE;
 
+/* Adds what the caches of threads hold whose thread pointer is not known. NOMEM. */
+struct mw_err *mw_glibc_find_lost(struct mw_heap_walk *walk, struct mw_glibc *libc,
+				  const struct mw_glibc_arena *arenas, size_t n_arenas,
+				  struct mw_cached_vec *cached) MW_MUST_USE;
+
 /* A block with its own mapping [start, end). */
 struct mw_glibc_mmapped {
 	uint64_t start, end, block;
