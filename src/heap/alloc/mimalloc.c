@@ -172,6 +172,19 @@ static bool add_once(struct addrs *addrs, uint64_t addr)
 	return addrs->n >= MAX_HEAPS || mw_vec_add(addrs, addr);
 }
 
+/* Slices inside a span are never written: their pages may be absent, and are zeros. */
+static void read_array(struct mimalloc *mi, uint64_t addr, unsigned char *to,
+		       uint64_t len)
+{
+	uint64_t page = mi->walk->page_size;
+	for (uint64_t n; len; addr += n, to += n, len -= n) {
+		n = page - (addr & (page - 1));
+		n = n < len ? n : len;
+		if (!mw_memory_read(&mi->walk->memory, addr, to, n))
+			memset(to, 0, n);
+	}
+}
+
 /* Reads the slices; false when they do not tile the segment. */
 static bool read_slices(struct mimalloc *mi, const struct segment *segment,
 			struct head *head)
@@ -180,10 +193,10 @@ static bool read_slices(struct mimalloc *mi, const struct segment *segment,
 	if (!mw_memory_read(&mi->walk->memory, segment->start + HEAD_AT, head,
 			    sizeof(*head)) ||
 	    !head->n_entries || head->n_entries > MAX_SLICES ||
-	    head->n_slices * SLICE != segment->len || head->n_info > head->n_entries ||
-	    !mw_memory_read(&mi->walk->memory, segment->start + SLICES_AT, mi->slices,
-			    head->n_entries * sizeof(*mi->slices)))
+	    head->n_slices * SLICE != segment->len || head->n_info > head->n_entries)
 		return false;
+	read_array(mi, segment->start + SLICES_AT, (unsigned char *)mi->slices,
+		   head->n_entries * sizeof(*mi->slices));
 	while (i < head->n_entries) {
 		const struct slice *slice = &mi->slices[i];
 		if (!slice->count || slice->offset || slice->count > head->n_slices - i)
