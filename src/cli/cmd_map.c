@@ -108,9 +108,7 @@ static struct mw_err *take_look(struct mw_cli *cli, pid_t pid,
 	if (!err)
 		err = mw_map_rows_make(ret->snap, ret->layout, map, &ret->arena,
 				       &ret->rows);
-	if (!err && !(mw_snapshot_totals(ret->snap)->sum.have & MW_HAVE_RSS) &&
-	    mw_snapshot_process(ret->snap)->vm_size != UINT64_MAX &&
-	    !mw_source_facts(cli->src)->core)
+	if (!err && mw_cli_is_limited(ret->snap))
 		cli->status = MW_EXIT_LIMITED;
 	return err;
 }

@@ -116,6 +116,7 @@
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
+ *     free.[ch] free_classic.c          the machine
  *     capture.[ch] doctor.[ch]
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
@@ -128,7 +129,7 @@
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_size.c cmd_capture.c cmd_doctor.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_free.c cmd_size.c cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
@@ -148,6 +149,7 @@
 static const struct mw_cmd *const commands[] = {
 	&mw_cmd_why,
 	&mw_cmd_map,
+	&mw_cmd_free,
 	&mw_cmd_size,
 	&mw_cmd_heap,
 	&mw_cmd_leaks,

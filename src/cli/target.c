@@ -94,9 +94,6 @@ struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret)
 	if (operand && mw_opt_set(&cli->opts, MW_OPT_LARGEST))
 		return mw_err_new(MW_ERR_USAGE, 0, operand,
 				  "--largest and a process exclude each other");
-	if (operand && mw_opt_set(&cli->opts, MW_OPT_CORE))
-		return mw_err_new(MW_ERR_USAGE, 0, operand,
-				  "--core and a process exclude each other");
 	if (operand && !operand[0])
 		return mw_err_new(MW_ERR_USAGE, 0, operand,
 				  "no process has an empty name");
@@ -192,9 +189,11 @@ struct mw_view_stop mw_cli_view_stop(const struct mw_stopped *stopped)
 				      .forked = stopped->forked };
 }
 
+/* What was resident no core knows: that is no one's refusal. */
 bool mw_cli_is_limited(const struct mw_snapshot *snap)
 {
-	return mw_snapshot_process(snap)->vm_size != UINT64_MAX &&
+	return !mw_source_facts(mw_snapshot_source(snap))->core &&
+	       mw_snapshot_process(snap)->vm_size != UINT64_MAX &&
 	       !(mw_snapshot_totals(snap)->sum.have & MW_HAVE_RSS);
 }
 
