@@ -80,7 +80,7 @@
  *     cached.[ch] tls.c links.c    tcache and fastbins: freed, but marked in use
  *     glibc.c walk.h      the walker: every libc, its report
  *     chunks.c            from chunk to chunk
- *     pages.c pins.c      what resident pages hold; which blocks keep free ones
+ *     pages.c             what resident pages hold; which blocks keep free ones
  *     mmapped.c lost.c    blocks with a mapping of their own; caches of lost threads
  *     check.c             what must be equal
  *   src/heap/alloc/       the other allocators

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+#include "view/free.h"
+
+#include "base/buf.h"
+#include "view/view.h"
+
+#include <inttypes.h>
+
+#define UNKNOWN UINT64_MAX
+
+static struct mw_cell known(uint64_t n)
+{
+	return mw_cell_if(n != UNKNOWN, n);
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint64_t swap_used(const struct mw_machine *m)
+{
+	return m->swap_total == UNKNOWN || m->swap_free == UNKNOWN
+		       ? 0
+		       : less(m->swap_total, m->swap_free);
+}
+
+/* What can be had: the kernel's own estimate, or what is free where it has none. */
+static uint64_t available(const struct mw_machine *m)
+{
+	return m->available == UNKNOWN ? m->free : m->available;
+}
+
+static struct mw_err *headline(struct mw_out *out, const struct mw_machine *m)
+{
+	static const char *const words[MW_STAGE_COUNT] = {
+		[MW_STAGE_FREE] = "Nothing is short.",
+		[MW_STAGE_CACHE] = "Little is unused, because idle memory serves as "
+				   "cache; that gives way when programs ask.",
+		[MW_STAGE_SWAP] = "Programs' own pages were moved to swap.",
+		[MW_STAGE_TIGHT] = "Memory is tight.",
+		[MW_STAGE_OOM] = "Memory is all but used up: the kernel is about to kill "
+				 "processes.",
+	};
+	char total[MW_UNITS_LEN], left[MW_UNITS_LEN];
+	mw_auto_buf text = { 0 };
+	if (!mw_buf_printf(&text, "%s of %s can be had by programs. %s",
+			   mw_units_bytes(available(m), MW_UNIT_AUTO, left),
+			   mw_units_bytes(m->total, MW_UNIT_AUTO, total),
+			   words[mw_machine_stage(m)]))
+		return mw_err_nomem();
+	mw_out_headline(out, mw_buf_str(&text));
+	return NULL;
+}
+
+static bool is_cache(enum mw_part part)
+{
+	return part == MW_PART_FILES || part == MW_PART_BUFFERS ||
+	       part == MW_PART_SLAB_CACHE;
+}
+
+static void part_row(struct mw_out *out, const struct mw_machine *m, enum mw_part part)
+{
+	const char *role = part == MW_PART_FREE ? "unused"
+			   : is_cache(part)     ? "gives way"
+						: "in use";
+	uint64_t share = mw_view_share(m->part[part], m->total);
+	struct mw_cell cells[] = {
+		mw_cell_s(mw_part_key(part)),
+		mw_cell_s(mw_part_title(part)),
+		mw_cell_u(m->part[part]),
+		mw_cell_u(share),
+		mw_cell_s(role),
+		mw_cell_u(share),
+	};
+	bool machine = !mw_out_is_text(out);
+	if (machine || m->part[part] || part == MW_PART_UNACCOUNTED)
+		mw_out_row(out, cells, MW_PLAIN);
+}
+
+static void parts_table(struct mw_out *out, const struct mw_machine *m)
+{
+	static const struct mw_col cols[] = {
+		{ "part", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
+		{ "title", "memory", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
+		{ "bytes", "bytes", MW_TYPE_BYTES, 0, 0 },
+		{ "share", "share", MW_TYPE_SHARE, 0, 0 },
+		{ "role", "", MW_TYPE_TEXT, 0, 0 },
+		{ "bar", "", MW_TYPE_BAR, MW_COL_NO_DATA, 0 },
+	};
+	struct mw_table table = { .key = "parts",
+				  .title = "",
+				  .cols = cols,
+				  .n_cols = sizeof(cols) / sizeof(*cols),
+				  .n_rows = MW_PART_COUNT,
+				  .is_main = true };
+	mw_out_table(out, &table);
+	for (unsigned i = 0; i < MW_PART_COUNT; i++)
+		part_row(out, m, i);
+	mw_out_table_end(out);
+}
+
+static bool add_words(struct mw_buf *text, const char *format, uint64_t bytes)
+{
+	char words[MW_UNITS_LEN];
+	const char *at = mw_units_bytes(bytes, MW_UNIT_AUTO, words);
+	return mw_buf_printf(text, "%s%s", at, format);
+}
+
+static struct mw_err *note(struct mw_out *out, const struct mw_buf *text, bool ok)
+{
+	if (!ok)
+		return mw_err_nomem();
+	mw_out_note(out, 2, mw_buf_str(text));
+	return NULL;
+}
+
+static struct mw_err *total_line(struct mw_out *out, const struct mw_machine *m)
+{
+	mw_auto_buf text = { 0 };
+	bool ok = mw_buf_printf(&text, "MemTotal ") && add_words(&text, "", m->total);
+	if (ok && m->overcount)
+		ok = mw_buf_printf(&text, ", ") &&
+		     add_words(&text, " of it counted twice", m->overcount);
+	return note(out, &text, ok);
+}
+
+/*
+ * The kernel's estimate is what is free above its reserve, and what caches can lose
+ * without thrashing (mm/show_mem.c, si_mem_available).
+ */
+static struct mw_err *available_line(struct mw_out *out, const struct mw_machine *m)
+{
+	mw_auto_buf text = { 0 };
+	uint64_t caches = m->part[MW_PART_FILES] + m->part[MW_PART_BUFFERS] +
+			  m->part[MW_PART_SLAB_CACHE];
+	bool ok = mw_buf_printf(&text, "available: ");
+	if (m->available == UNKNOWN)
+		ok = ok && mw_buf_printf(&text, "this kernel (before 3.14) does not say");
+	else if (m->available >= m->free)
+		ok = ok && add_words(&text, " = ", m->available) &&
+		     add_words(&text, " free + ", m->free) &&
+		     add_words(&text, " that caches can lose, of ",
+			       m->available - m->free) &&
+		     add_words(&text, "", caches);
+	else
+		ok = ok && add_words(&text, " of ", m->available) &&
+		     add_words(&text,
+			       " free: the rest is the kernel's reserve, more "
+			       "than caches could lose",
+			       m->free);
+	return note(out, &text, ok);
+}
+
+static uint64_t rate(uint64_t now, uint64_t before, uint64_t elapsed_ns)
+{
+	unsigned __int128 n = less(now, before);
+	return elapsed_ns ? (uint64_t)(n * 1000000000 / elapsed_ns) : 0;
+}
+
+static struct mw_err *swap_line(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	const struct mw_machine *m = answer->machine, *b = answer->before;
+	mw_auto_buf text = { 0 };
+	bool ok = mw_buf_printf(&text, "swap: ");
+	if (m->swap_total == UNKNOWN || !m->swap_total)
+		return note(out, &text,
+			    ok && mw_buf_printf(&text,
+						"none: what programs hold can only be "
+						"dropped by ending them"));
+	ok = ok && add_words(&text, " of ", swap_used(m)) &&
+	     add_words(&text, " used", m->swap_total);
+	if (ok && b && m->swap_in != UNKNOWN && m->swap_out != UNKNOWN)
+		ok = mw_buf_printf(&text, ", %" PRIu64 " pages/s in, %" PRIu64 " out",
+				   rate(m->swap_in, b->swap_in, answer->elapsed_ns),
+				   rate(m->swap_out, b->swap_out, answer->elapsed_ns));
+	else if (ok && m->swap_in != UNKNOWN && m->swap_out != UNKNOWN)
+		ok = mw_buf_printf(
+			&text, ", %" PRIu64 " pages in and %" PRIu64 " out since boot",
+			m->swap_in, m->swap_out);
+	return note(out, &text, ok);
+}
+
+static struct mw_err *pressure_line(struct mw_out *out, const struct mw_machine *m)
+{
+	mw_auto_buf text = { 0 };
+	if (!m->has_pressure)
+		return NULL;
+	bool ok = mw_buf_printf(
+		&text,
+		"pressure: tasks waited for memory %u.%02u %% of the last 10 s, %u.%02u "
+		"%% of the last 5 minutes",
+		m->some.avg10 / 100, m->some.avg10 % 100, m->some.avg300 / 100,
+		m->some.avg300 % 100);
+	if (ok && m->oom_kills != UNKNOWN && m->oom_kills)
+		ok = mw_buf_printf(&text, "; %" PRIu64 " killed for it since boot",
+				   m->oom_kills);
+	return note(out, &text, ok);
+}
+
+static struct mw_err *cgroup_line(struct mw_out *out, const struct mw_cgroup *cg)
+{
+	mw_auto_buf text = { 0 };
+	if (!cg)
+		return NULL;
+	bool ok = mw_buf_printf(&text, "cgroup: ") && add_words(&text, "", cg->usage);
+	if (ok && cg->limit != UNKNOWN)
+		ok = mw_buf_printf(&text, " of ") &&
+		     add_words(&text, " allowed", cg->limit);
+	else if (ok)
+		ok = mw_buf_printf(&text, ", no limit");
+	if (ok && cg->anon != UNKNOWN && cg->file != UNKNOWN)
+		ok = mw_buf_printf(&text, ": ") &&
+		     add_words(&text, " of programs, ", cg->anon) &&
+		     add_words(&text, " of files", cg->file);
+	return note(out, &text, ok);
+}
+
+static const char way[] = "on the way  free > cache > swap > tight > OOM  it is at: ";
+
+static struct mw_err *stage_line(struct mw_out *out, const struct mw_machine *m)
+{
+	mw_auto_buf text = { 0 };
+	return note(
+		out, &text,
+		mw_buf_printf(&text, "%s%s", way, mw_stage_name(mw_machine_stage(m))));
+}
+
+static void pressure_fields(struct mw_out *out, const char *key,
+			    const struct mw_pressure *p, bool has)
+{
+	mw_out_object(out, key);
+	mw_out_field(out, "avg10", MW_TYPE_SHARE, mw_cell_if(has, p->avg10));
+	mw_out_field(out, "avg60", MW_TYPE_SHARE, mw_cell_if(has, p->avg60));
+	mw_out_field(out, "avg300", MW_TYPE_SHARE, mw_cell_if(has, p->avg300));
+	mw_out_field(out, "total_us", MW_TYPE_COUNT, mw_cell_if(has, p->total));
+	mw_out_object_end(out);
+}
+
+static void swap_fields(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	const struct mw_machine *m = answer->machine, *b = answer->before;
+	bool rates = b && m->swap_in != UNKNOWN && b->swap_in != UNKNOWN;
+	mw_out_object(out, "swap");
+	mw_out_field(out, "total", MW_TYPE_BYTES, known(m->swap_total));
+	mw_out_field(out, "used", MW_TYPE_BYTES,
+		     mw_cell_if(m->swap_total != UNKNOWN, swap_used(m)));
+	mw_out_field(out, "free", MW_TYPE_BYTES, known(m->swap_free));
+	mw_out_field(out, "in_pages", MW_TYPE_COUNT, known(m->swap_in));
+	mw_out_field(out, "out_pages", MW_TYPE_COUNT, known(m->swap_out));
+	mw_out_field(
+		out, "in_per_s", MW_TYPE_COUNT,
+		mw_cell_if(rates,
+			   rates ? rate(m->swap_in, b->swap_in, answer->elapsed_ns) : 0));
+	mw_out_field(out, "out_per_s", MW_TYPE_COUNT,
+		     mw_cell_if(rates,
+				rates ? rate(m->swap_out, b->swap_out, answer->elapsed_ns)
+				      : 0));
+	mw_out_object_end(out);
+}
+
+static void cgroup_fields(struct mw_out *out, const struct mw_cgroup *cg)
+{
+	if (!cg)
+		return;
+	mw_out_object(out, "cgroup");
+	mw_out_field(out, "path", MW_TYPE_TEXT, mw_cell_s(cg->path));
+	mw_out_field(out, "version", MW_TYPE_COUNT, mw_cell_u(cg->v1 ? 1 : 2));
+	mw_out_field(out, "usage", MW_TYPE_BYTES, known(cg->usage));
+	mw_out_field(out, "limit", MW_TYPE_BYTES, known(cg->limit));
+	mw_out_field(out, "swap", MW_TYPE_BYTES, known(cg->swap));
+	mw_out_field(out, "anon", MW_TYPE_BYTES, known(cg->anon));
+	mw_out_field(out, "file", MW_TYPE_BYTES, known(cg->file));
+	mw_out_field(out, "shmem", MW_TYPE_BYTES, known(cg->shmem));
+	mw_out_field(out, "mapped", MW_TYPE_BYTES, known(cg->mapped));
+	mw_out_field(out, "kernel", MW_TYPE_BYTES, known(cg->kernel));
+	mw_out_object_end(out);
+}
+
+static void fields(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	const struct mw_machine *m = answer->machine;
+	mw_out_field(out, "total", MW_TYPE_BYTES, mw_cell_u(m->total));
+	mw_out_field(out, "free", MW_TYPE_BYTES, mw_cell_u(m->free));
+	mw_out_field(out, "available", MW_TYPE_BYTES, known(m->available));
+	mw_out_field(out, "overcount", MW_TYPE_BYTES, mw_cell_u(m->overcount));
+	mw_out_field(out, "stage", MW_TYPE_TEXT,
+		     mw_cell_s(mw_stage_name(mw_machine_stage(m))));
+	swap_fields(out, answer);
+	mw_out_field(out, "commit_limit", MW_TYPE_BYTES, known(m->commit_limit));
+	mw_out_field(out, "committed", MW_TYPE_BYTES, known(m->committed));
+	mw_out_field(out, "oom_kills", MW_TYPE_COUNT, known(m->oom_kills));
+	mw_out_object(out, "pressure");
+	pressure_fields(out, "some", &m->some, m->has_pressure);
+	pressure_fields(out, "full", &m->full, m->has_pressure);
+	mw_out_object_end(out);
+	cgroup_fields(out, answer->cgroup);
+}
+
+static struct mw_err *lines(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	const struct mw_machine *m = answer->machine;
+	struct mw_err *err = total_line(out, m);
+	if (!err)
+		err = available_line(out, m);
+	if (!err)
+		err = swap_line(out, answer);
+	if (!err)
+		err = pressure_line(out, m);
+	if (!err)
+		err = cgroup_line(out, answer->cgroup);
+	return err ? err : stage_line(out, m);
+}
+
+/* What the kernel did not tell. */
+static void limits(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	struct mw_gap gaps[2];
+	size_t n = 0;
+	if (!answer->machine->has_pressure)
+		gaps[n++] = (struct mw_gap){
+			.what = "pressure",
+			.why = "this kernel does not measure it (psi=1 at boot turns it on)",
+			.remedy = "",
+		};
+	if (answer->no_cgroup[0])
+		gaps[n++] = (struct mw_gap){ .what = "memory cgroup",
+					     .why = answer->no_cgroup,
+					     .remedy = "" };
+	struct mw_gap_list list = { gaps, n };
+	mw_view_gaps(out, &list, 1, &(struct mw_view_stop){ 0 });
+}
+
+struct mw_err *mw_view_free(struct mw_out *out, const struct mw_free_answer *answer)
+{
+	mw_out_begin(out, "memwhy.free/1");
+	struct mw_err *err = headline(out, answer->machine);
+	if (err)
+		return err;
+	fields(out, answer);
+	parts_table(out, answer->machine);
+	err = lines(out, answer);
+	if (err)
+		return err;
+	limits(out, answer);
+	mw_out_next(out, "memwhy --largest");
+	return NULL;
+}
