@@ -113,7 +113,7 @@ static void world_init(struct world *world)
 }
 
 /* As image_classify(), with threads; every region must be tiled, every byte counted. */
-static void world_classify(struct world *world, enum mw_engine engine)
+static inline void world_classify(struct world *world, enum mw_engine engine)
 {
 	struct image *image = &world->image;
 	struct mw_snapshot_opts opts = { .engine = engine, .want = MW_WANT_THREADS };
