@@ -367,6 +367,9 @@ static struct mw_err *list_threads(struct mw_glibc_cache *cache, struct threads 
 		return mw_err_nomem();
 	for (size_t i = 0; i < n; i++) {
 		const struct pointer *held = pointer_of(&pointers, seen[i].tid);
+		/* Of a forked copy, its only thread: a stop met all there are. */
+		if (pointers.n && !held)
+			continue;
 		add_thread(cache, ret, seen[i].tid,
 			   held && held->value ? held->value : seen[i].tcb);
 	}
