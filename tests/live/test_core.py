@@ -54,19 +54,31 @@ def by_gdb(target, place):
     return core
 
 
+@contextlib.contextmanager
+def core_pattern(pattern):
+    """Another pattern for a moment. A child puts the old one back when its input ends:
+    at the end of the block, and also if this process is killed inside it."""
+    before = PATTERN.read_text().rstrip("\n")
+    keeper = subprocess.Popen(
+        ["sh", "-c", 'cat >/dev/null; printf %s "$1" >"$2"', "sh", before, PATTERN],
+        stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        PATTERN.write_text(pattern)
+        yield
+    except PermissionError as error:
+        raise live.Skip(f"{PATTERN}: {error}")
+    finally:
+        keeper.stdin.close()
+        keeper.wait(60)
+        live.check_equal(PATTERN.read_text().rstrip("\n"), before, "core_pattern")
+
+
 def by_kernel(target, place):
     """The target dies of it."""
     live.need_root()
-    try:
-        before = PATTERN.read_bytes()
-        PATTERN.write_bytes(bytes(place / "kernel.core"))
-    except OSError as error:
-        raise live.Skip(f"{PATTERN} cannot be written: {error}")
-    try:
+    with core_pattern(str(place / "kernel.core")):
         os.kill(target.pid, signal.SIGABRT)
         target.process.wait(60)
-    finally:
-        PATTERN.write_bytes(before)
     found = list(place.glob("kernel.core*"))
     live.check(len(found) == 1, f"the kernel wrote {found}")
     return found[0]
