@@ -71,6 +71,8 @@ static struct mw_err *fill(struct mw_look *look, struct mw_heap_answer *answer)
 		if (!answer->heap->n_allocators || !answer->heap->settled)
 			answer->unread = "its heap is not in this recording";
 	}
+	if (mw_snapshot_process(answer->snap)->vm_size == UINT64_MAX)
+		answer->unread = "it has no memory of its own";
 	if (mw_cli_is_limited(answer->snap))
 		answer->unread = "its heap may not be read";
 	answer->gaps.items = mw_look_gaps(look, &answer->gaps.n);

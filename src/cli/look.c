@@ -322,10 +322,11 @@ static struct mw_err *note_unstopped(struct mw_look *look, const struct mw_err *
 		      : mw_err_nomem();
 }
 
+/* A zombie is gone for ptrace; for who looks at it, it has no memory. */
 static bool is_refusal(const struct mw_err *err)
 {
 	return err->code == MW_ERR_DENIED || err->code == MW_ERR_UNSUPPORTED ||
-	       err->code == MW_ERR_IO;
+	       err->code == MW_ERR_IO || err->code == MW_ERR_GONE;
 }
 
 /* A stop that is refused leaves the running target to look at. */
@@ -335,7 +336,7 @@ static struct mw_err *look_held(struct mw_look *look)
 	struct mw_err *err = copy ? look_at_copy(look) : look_stopped(look);
 	if (!err || !look->refused || !is_refusal(err))
 		return err;
-	struct mw_err *gap = note_unstopped(look, err);
+	struct mw_err *gap = err->code == MW_ERR_GONE ? NULL : note_unstopped(look, err);
 	mw_err_free(err);
 	if (gap || look->taken)
 		return gap;
