@@ -322,11 +322,15 @@ static struct mw_err *note_unstopped(struct mw_look *look, const struct mw_err *
 		      : mw_err_nomem();
 }
 
-/* A zombie is gone for ptrace; for who looks at it, it has no memory. */
+/*
+ * A zombie is gone for ptrace; for who looks at it, it has no memory. USAGE: memwhy
+ * looks at itself.
+ */
 static bool is_refusal(const struct mw_err *err)
 {
 	return err->code == MW_ERR_DENIED || err->code == MW_ERR_UNSUPPORTED ||
-	       err->code == MW_ERR_IO || err->code == MW_ERR_GONE;
+	       err->code == MW_ERR_IO || err->code == MW_ERR_GONE ||
+	       err->code == MW_ERR_USAGE;
 }
 
 /* A stop that is refused leaves the running target to look at. */
@@ -367,6 +371,9 @@ static struct mw_err *check_options(struct mw_look *look)
 	struct mw_err *err = mw_opt_one_of(&look->cli->opts, ways, &way);
 	if (!err)
 		err = mw_cli_max_stop(look->cli, &max_ms);
+	if (!err && look->looker->max_stop_ms &&
+	    !mw_opt_set(&look->cli->opts, MW_OPT_MAX_STOP))
+		max_ms = look->looker->max_stop_ms;
 	if (!err)
 		look->max_ns = (uint64_t)max_ms * 1000000;
 	return err;

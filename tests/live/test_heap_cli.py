@@ -180,8 +180,9 @@ def too_short():
     env = dict(os.environ, PYTHONMALLOC="malloc")
     with live.Target(["/usr/bin/python3", "-c", program], env=env) as target:
         answer = heap_json(target.pid, "--max-stop", "1")
-        live.check(answer["stop_cut"], "3 million blocks in a millisecond")
-        live.check(answer["limits"], "no limit says so")
+        # It ran on too early, or could not be stopped at all in so short a time.
+        live.check([limit for limit in answer["limits"]
+                    if limit["what"] == "the target at rest"], answer["limits"])
         live.check(is_free(target.pid), "it is still held")
 
 
