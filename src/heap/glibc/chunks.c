@@ -254,8 +254,8 @@ static struct mw_err *meet_foreign(struct stream *st, uint64_t at, uint64_t word
 	return err ? err : skip_foreign(st, at, next, fences);
 }
 
-/* Where the arena's top is now, in a program that runs. */
-static bool is_top_now(const struct stream *st, uint64_t at)
+/* Whether the arena's top is there, or in a program that runs has reached it since. */
+static bool is_top(const struct stream *st, uint64_t at)
 {
 	struct mw_heap_walk *walk = st->libc->walk;
 	const struct mw_glibc_arena *arena = st->tally->arena;
@@ -265,7 +265,7 @@ static bool is_top_now(const struct stream *st, uint64_t at)
 	return !walk->opts->still && st->piece->last &&
 	       mw_memory_word(&walk->memory,
 			      arena->address + st->libc->libc->layout->state.top, &top) &&
-	       at == top;
+	       top <= at && top >= st->piece->first;
 }
 
 /* The header at the end of the pending chunk, whatever it is. */
@@ -277,7 +277,7 @@ static struct mw_err *meet(struct stream *st, const unsigned char *page)
 	if (!fence && st->tally->arena->main && size_of(word) == MW_CHUNK_HEADER)
 		return meet_foreign(st, at, word, foot);
 	/* A top that grew since its end was looked up. */
-	if (!fence && !is_chunk(st, at, word) && is_top_now(st, at))
+	if (!fence && !is_chunk(st, at, word) && is_top(st, at))
 		word = (st->piece->end - at) | MW_PREV_INUSE;
 	if (!fence && !is_chunk(st, at, word))
 		return give_up(st, st->p + 8);
@@ -395,9 +395,23 @@ static bool is_plausible(const struct stream *st, uint64_t at, const unsigned ch
 		if (is_fence(st, at, word) || size_of(word) == MW_CHUNK_HEADER)
 			return true; /* what is behind it is another matter */
 		if (!is_chunk(st, at, word))
-			return is_top_now(st, at);
+			return is_top(st, at);
 		at += size_of(word);
 	}
+	return true;
+}
+
+/* Reads the pending chunk again; false when it is the last, or is none any more. */
+static bool look_again(struct stream *st)
+{
+	struct mw_heap_walk *walk = st->libc->walk;
+	uint64_t word;
+	walk->window.window_len = 0;
+	if (walk->opts->still || !mw_memory_word(&walk->memory, st->p + 8, &word) ||
+	    !is_chunk(st, st->p, word) || st->p + size_of(word) >= st->piece->end)
+		return false;
+	st->word = word;
+	st->has_links = false;
 	return true;
 }
 
@@ -410,16 +424,9 @@ static const unsigned char *next_page(struct stream *st)
 	struct mw_heap_walk *walk = st->libc->walk;
 	const unsigned char *page = lend_page(st, st->p + size_of(st->word));
 	for (int i = 0; i < RETRIES && !walk->opts->still; i++) {
-		uint64_t word;
 		if (page && is_plausible(st, st->p + size_of(st->word), page))
 			break;
-		walk->window.window_len = 0;
-		if (mw_memory_word(&walk->memory, st->p + 8, &word) &&
-		    is_chunk(st, st->p, word)) {
-			st->word = word;
-			st->has_links = false;
-		}
-		if (st->p + size_of(st->word) >= st->piece->end)
+		if (!look_again(st))
 			break;
 		page = lend_page(st, st->p + size_of(st->word));
 	}
@@ -430,7 +437,8 @@ static struct mw_err *walk_chunks(struct stream *st)
 {
 	struct mw_err *err = begin(st);
 	while (!err && !st->done) {
-		if (st->p + size_of(st->word) >= st->piece->end)
+		if (st->p + size_of(st->word) >= st->piece->end &&
+		    (is_top(st, st->p) || !look_again(st)))
 			break;
 		const unsigned char *page = next_page(st);
 		err = page ? walk_page(st, page) : give_up(st, st->p + 8);
@@ -439,7 +447,7 @@ static struct mw_err *walk_chunks(struct stream *st)
 	}
 	if (err || st->done)
 		return err;
-	if (st->piece->last && is_top_now(st, st->p))
+	if (st->piece->last && is_top(st, st->p))
 		return end_at_top(st);
 	return give_up(st, st->p + 8);
 }

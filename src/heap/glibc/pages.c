@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * What resident pages of a heap hold. A page is judged when the walk has passed it: all
- * kept bytes, or none, or a mixture, which live blocks or headers hold in memory.
+ * kept bytes, or none, or a mixture, which live blocks or headers hold in memory: pins.
  */
 #include "heap/glibc/walk.h"
 
 #include <string.h>
 
-enum { PAGE = MW_GLIBC_PAGE };
+enum { PAGE = MW_GLIBC_PAGE, MAX_PINS = 16 };
 
 static uint64_t page_of(uint64_t addr)
 {
@@ -77,6 +77,29 @@ static void add_range(struct mw_glibc_pages *pages, struct mw_glibc_residency *a
 	}
 }
 
+/* Kept bytes on a page that these blocks hold. */
+static struct mw_err *pin(struct mw_glibc_tally *tally, const struct mw_block *blocks,
+			  size_t n, uint64_t kept)
+{
+	if (!tally->pins)
+		tally->pins = calloc(MW_SIZE_CLASSES, sizeof(*tally->pins));
+	if (!tally->pins)
+		return mw_err_nomem();
+	for (size_t i = 0; i < n; i++) {
+		struct mw_glibc_pin *class = &tally->pins[mw_size_class(blocks[i].len)];
+		/* The first takes what cannot be split. */
+		class->bytes += kept / n + (i == 0 ? kept % n : 0);
+		if (blocks[i].addr <= tally->last_pin)
+			continue; /* held the page before, too */
+		tally->last_pin = blocks[i].addr;
+		class->blocks++;
+		class->usable += blocks[i].len;
+		if (!class->sample)
+			class->sample = blocks[i].addr;
+	}
+	return NULL;
+}
+
 /* Size words of live blocks that begin on the open page. */
 static uint64_t headers_of(const struct mw_glibc_pages *pages)
 {
@@ -104,8 +127,8 @@ static struct mw_err *close_page(struct mw_glibc_pages *pages)
 	credit(pages, MW_USE_LIVE, PAGE - kept - unknown - overhead, exclusive);
 	if (!kept || kept == PAGE || pages->n == pages->first)
 		return NULL;
-	return mw_glibc_pin(pages->tally, pages->blocks + pages->first,
-			    pages->n - pages->first, kept);
+	return pin(pages->tally, pages->blocks + pages->first, pages->n - pages->first,
+		   kept);
 }
 
 static void open_page(struct mw_glibc_pages *pages, uint64_t page)
@@ -226,4 +249,59 @@ struct mw_err *mw_glibc_pages_end(struct mw_glibc_pages *pages, size_t index)
 	}
 	libc->walk->areas.items[index] = *area;
 	return err;
+}
+
+/* The class with most pinned bytes that is not in the list yet. */
+static const struct mw_glibc_pin *next_largest(const struct mw_glibc_pin *pins,
+					       const bool *listed, unsigned *ret)
+{
+	const struct mw_glibc_pin *best = NULL;
+	for (unsigned i = 0; i < MW_SIZE_CLASSES; i++)
+		if (!listed[i] && pins[i].blocks &&
+		    (!best || pins[i].bytes > best->bytes)) {
+			best = &pins[i];
+			*ret = i;
+		}
+	return best;
+}
+
+static void read_head(struct mw_heap_walk *walk, struct mw_heap_pin *pin)
+{
+	unsigned char head[sizeof(pin->head)];
+	/* The smallest block has 24 bytes. */
+	size_t len = pin->size <= sizeof(head) ? 24 : sizeof(head);
+	if (mw_memory_read(&walk->window, pin->sample, head, len))
+		memcpy(pin->head, head, len);
+}
+
+struct mw_err *mw_glibc_pins_report(struct mw_heap_walk *walk,
+				    const struct mw_glibc_tally *tally,
+				    struct mw_heap_arena *ret)
+{
+	bool listed[MW_SIZE_CLASSES] = { false };
+	if (!tally->pins)
+		return NULL;
+	struct mw_heap_pin *out = mw_arena_calloc(walk->arena, MAX_PINS, sizeof(*out));
+	if (!out)
+		return mw_err_nomem();
+	ret->pins = out;
+	for (unsigned i = 0; i < MW_SIZE_CLASSES; i++) {
+		ret->pinning.n += tally->pins[i].blocks;
+		ret->pinning.bytes += tally->pins[i].usable;
+	}
+	for (size_t i = 0; i < MAX_PINS; i++) {
+		unsigned class;
+		const struct mw_glibc_pin *pin =
+			next_largest(tally->pins, listed, &class);
+		if (!pin)
+			break;
+		listed[class] = true;
+		out[i] = (struct mw_heap_pin){ .size = mw_size_class_max(class),
+					       .blocks = pin->blocks,
+					       .bytes = pin->bytes,
+					       .sample = pin->sample };
+		read_head(walk, &out[i]);
+		ret->n_pins++;
+	}
+	return NULL;
 }

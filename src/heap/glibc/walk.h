@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the linear walk over glibc's chunks keeps, between chunks.c (which chunk is what),
- * pages.c (what resident pages hold), pins.c (who keeps them from being given back),
+ * pages.c (what resident pages hold, and who keeps them from being given back),
  * mmapped.c and check.c. Nothing here outlives a walk but what glibc.c copies out.
  *
  * Of the bytes of a page, a chunk at p of size s counts as [p + 8, p + s + 8): the word
@@ -105,10 +105,6 @@ void mw_glibc_pages_trim(struct mw_glibc_pages *pages, uint64_t start, uint64_t 
 
 /* Tells the sink the blocks that are complete, when there are many. */
 struct mw_err *mw_glibc_pages_flush(struct mw_glibc_pages *pages) MW_MUST_USE;
-
-/* Kept bytes on a page that these blocks hold. NOMEM. */
-struct mw_err *mw_glibc_pin(struct mw_glibc_tally *tally, const struct mw_block *blocks,
-			    size_t n, uint64_t kept) MW_MUST_USE;
 
 /* The largest pins of an arena, in the walk's arena. NOMEM. */
 struct mw_err *mw_glibc_pins_report(struct mw_heap_walk *walk,
