@@ -39,6 +39,8 @@ _memwhy_options()
 	why) printf '%s' "$common $look --smaps --no-stop" ;;
 	heap) printf '%s' "$common $stop --no-stop --snapshot --largest --core --exe
 		--arenas --sizes --threads --pins --checks --no-contents" ;;
+	leaks) printf '%s' "$common $stop --no-stop --snapshot --largest --core --exe
+		-a --all --diff --suppressions --threshold --possible --no-contents" ;;
 	map) printf '%s' "$common $look --core --exe -a --all --summary --at --pages
 		--sort --class --diff --watch --count" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
@@ -54,13 +56,13 @@ _memwhy_argument()
 	case $option in
 	--root) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
 	--core | --exe) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	--diff) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--diff | --suppressions) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur") ;;
 	--engine) mapfile -t COMPREPLY < <(compgen -W 'auto pages smaps' -- "$cur") ;;
 	--sort) mapfile -t COMPREPLY < <(compgen -W 'address size rss private shared
 		swap pss class name' -- "$cur") ;;
 	--class) mapfile -t COMPREPLY < <(compgen -W "$_memwhy_classes" -- "$cur") ;;
-	--at | --count | --jobs | -j | --max-stop) COMPREPLY=() ;;
+	--at | --count | --jobs | -j | --max-stop | --threshold) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -87,9 +89,10 @@ _memwhy()
 		case $word in
 		=) skip=1 ;;
 		--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
-			-j | --max-stop | --core | --exe) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
+			-j | --max-stop | --core | --exe | --suppressions | \
+			--threshold) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
 		-*) ;;
-		why | map | heap | capture | doctor | help)
+		why | map | heap | leaks | capture | doctor | help)
 			if [[ $i == 1 ]]; then
 				command=$word
 			else
@@ -107,12 +110,12 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_options "${command:-why}")" \
 			-- "$cur")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'why map heap capture doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks capture doctor' -- "$cur")
 	elif [[ $command == capture && $operands -ge 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 	elif [[ $operands == 0 ]]; then
 		local words=''
-		((COMP_CWORD == 1)) && words='why map heap capture doctor help '
+		((COMP_CWORD == 1)) && words='why map heap leaks capture doctor help '
 		mapfile -t COMPREPLY < <(compgen -W "$words$(_memwhy_processes)" -- "$cur")
 	fi
 }

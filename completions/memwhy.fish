@@ -3,7 +3,7 @@
 
 function __memwhy_command
     set -l words (commandline -opc)
-    if set -q words[2]; and contains -- $words[2] why map heap capture doctor help
+    if set -q words[2]; and contains -- $words[2] why map heap leaks capture doctor help
         echo $words[2]
     else
         echo why
@@ -24,7 +24,7 @@ function __memwhy_operands
     set -e words[1]
     set -l n 0
     set -l skip no
-    if set -q words[1]; and contains -- $words[1] why map heap capture doctor help
+    if set -q words[1]; and contains -- $words[1] why map heap leaks capture doctor help
         set -e words[1]
     end
     for word in $words
@@ -33,7 +33,7 @@ function __memwhy_operands
             continue
         end
         switch $word
-            case --root --diff --engine --sort --class --at --count --jobs -j --max-stop --core --exe
+            case --root --diff --engine --sort --class --at --count --jobs -j --max-stop --core --exe --suppressions --threshold
                 set skip yes
             case '-*'
             case '*'
@@ -70,16 +70,17 @@ complete -c memwhy -f
 complete -c memwhy -n __memwhy_first -a why -d 'every resident byte by cause'
 complete -c memwhy -n __memwhy_first -a map -d 'the address space, classified'
 complete -c memwhy -n __memwhy_first -a heap -d 'what is live in its heap'
+complete -c memwhy -n __memwhy_first -a leaks -d 'blocks that nothing leads to'
 complete -c memwhy -n __memwhy_first -a capture -d 'record a process as a tree'
 complete -c memwhy -n __memwhy_first -a doctor -d 'what may be read here'
 complete -c memwhy -n __memwhy_first -a help -d 'help on a command'
-complete -c memwhy -n '__memwhy_is help' -a 'why map heap capture doctor'
+complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks capture doctor'
 complete -c memwhy -n '__memwhy_is help' -l list -d 'names of the commands alone'
 complete -c memwhy -n __memwhy_wants_process -a '(__memwhy_processes)'
 complete -c memwhy -n __memwhy_wants_directory -a '(__fish_complete_directories)'
 
 # common
-set -l all '__memwhy_is why map heap capture doctor'
+set -l all '__memwhy_is why map heap leaks capture doctor'
 complete -c memwhy -n $all -l root -x -a '(__fish_complete_directories)' -d 'read a recorded tree'
 complete -c memwhy -n $all -l json -d 'one JSON object'
 complete -c memwhy -n $all -l ndjson -d 'the rows, a JSON object a line'
@@ -95,8 +96,8 @@ complete -c memwhy -n $all -l version -d 'show the version'
 
 # those that look at a process
 set -l look '__memwhy_is why map'
-set -l stop '__memwhy_is why map heap capture'
-complete -c memwhy -n '__memwhy_is why map heap' -l largest -d 'the largest process that may be read'
+set -l stop '__memwhy_is why map heap leaks capture'
+complete -c memwhy -n '__memwhy_is why map heap leaks' -l largest -d 'the largest process that may be read'
 complete -c memwhy -n $look -l engine -x -a 'auto pages smaps' -d 'where figures come from'
 complete -c memwhy -n $look -s j -l jobs -x -d 'threads for the page walk'
 complete -c memwhy -n $stop -l stop -d 'stop the target while looking'
@@ -104,18 +105,25 @@ complete -c memwhy -n $stop -l max-stop -x -d 'longest stop in milliseconds'
 complete -c memwhy -n '__memwhy_is why' -l smaps -d 'read the totals of smaps too'
 
 # heap
-set -l heap '__memwhy_is why heap'
+set -l heap '__memwhy_is why heap leaks'
 set -l core '__memwhy_is heap leaks map'
 complete -c memwhy -n $heap -l no-stop -d 'never stop the target'
 complete -c memwhy -n $core -l core -r -F -d 'a core file, not this machine'
 complete -c memwhy -n $core -l exe -r -F -d 'the program --core is of'
-complete -c memwhy -n '__memwhy_is heap' -l snapshot -d 'make it fork, look at the copy'
+complete -c memwhy -n '__memwhy_is heap leaks' -l snapshot -d 'make it fork, look at the copy'
 complete -c memwhy -n '__memwhy_is heap' -l arenas -d 'one row an arena'
 complete -c memwhy -n '__memwhy_is heap' -l sizes -d 'live and kept blocks by size'
 complete -c memwhy -n '__memwhy_is heap' -l threads -d 'threads, arenas, caches'
 complete -c memwhy -n '__memwhy_is heap' -l pins -d 'what holds freed memory'
 complete -c memwhy -n '__memwhy_is heap' -l checks -d 'what had to be equal'
-complete -c memwhy -n '__memwhy_is heap' -l no-contents -d 'no bytes of its own data'
+complete -c memwhy -n '__memwhy_is heap leaks' -l no-contents -d 'no bytes of its own data'
+
+# leaks
+complete -c memwhy -n '__memwhy_is leaks' -s a -l all -d 'every group'
+complete -c memwhy -n '__memwhy_is leaks' -l diff -r -F -d 'what grew since an earlier answer'
+complete -c memwhy -n '__memwhy_is leaks' -l suppressions -r -F -d 'rules of what not to report'
+complete -c memwhy -n '__memwhy_is leaks' -l threshold -x -d 'exit 1 only when more leaked'
+complete -c memwhy -n '__memwhy_is leaks' -l possible -d 'count what is only possible'
 
 # map
 set -l classes unknown \

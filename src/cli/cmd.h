@@ -99,6 +99,7 @@ struct mw_looker {
 	void *ctx;
 	unsigned want; /* of the snapshot, besides threads */
 	enum mw_hold hold;
+	unsigned max_stop_ms; /* where --max-stop says nothing; 0: as usual */
 	/* Reads all that must be read at rest. Errors end the look. */
 	struct mw_err *(*take)(void *ctx, const struct mw_snapshot *snap,
 			       const struct mw_heap_opts *opts, void **ret);

@@ -16,6 +16,9 @@ static const enum mw_opt_id opts[] = {
 	MW_OPT_EXE,      MW_OPT_END,
 };
 
+/* All blocks are read, not only their headers. */
+enum { MAX_STOP = 3000 };
+
 /* The largest files that are read. */
 #define MAX_EARLIER (UINT64_C(1) << 28)
 #define MAX_RULES (UINT64_C(1) << 20)
@@ -139,6 +142,7 @@ static struct mw_err *look_and_judge(struct mw_cli *cli, pid_t pid, struct wish 
 {
 	const struct mw_looker looker = { .ctx = &wish->leaks,
 					  .hold = MW_HOLD_ALWAYS,
+					  .max_stop_ms = MAX_STOP,
 					  .take = take,
 					  .heap = heap_of,
 					  .free = drop };

@@ -81,7 +81,7 @@ static bool begins_with(struct mw_buf *text, const struct mw_leak_group *group,
 	for (size_t i = 0; i < n; i++)
 		printable += group->head[i] >= ' ' && group->head[i] < 0x7f;
 	return 4 * printable >= 3 * n ? mw_view_ascii(text, group->head, n)
-			      : mw_view_hex(text, group->head, n);
+				      : mw_view_hex(text, group->head, n);
 }
 
 static struct mw_err *group_row(struct mw_out *out, const struct mw_leak_group *group,
