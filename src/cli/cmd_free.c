@@ -69,7 +69,8 @@ static struct mw_err *take_classic(const struct mw_opt_values *values,
 	*asked = ret->chosen || ret->human || ret->si || ret->low_high || ret->line ||
 		 ret->total || ret->committed || ret->wide ||
 		 mw_opt_set(values, MW_OPT_FREE_SECONDS) ||
-		 mw_opt_set(values, MW_OPT_FREE_COUNT);
+		 (mw_opt_set(values, MW_OPT_FREE_COUNT) &&
+		  !mw_opt_set(values, MW_OPT_WATCH));
 	return err;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "fuzz.h"
 
-#include "symbols/elf.h"
+#include "symbols/sizes.h"
 
 #include <string.h>
 
@@ -55,6 +55,18 @@ static void check_sections(struct mw_elf *elf)
 	}
 }
 
+static void check_listing(struct mw_elf *elf)
+{
+	struct mw_listing listing = { 0 };
+	uint64_t common = 0;
+	struct mw_err *err = mw_listing_make(elf, &listing);
+	if (!err)
+		(void)mw_sizes_of(&listing);
+	mw_err_free(err);
+	mw_listing_deinit(&listing);
+	mw_err_free(mw_elf_common_bytes(elf, &common));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct image image = { bytes, len };
@@ -75,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	mw_err_free(err);
 	check_sections(elf);
 	check_symbols(elf);
+	check_listing(elf);
 	mw_elf_free(elf);
 	return 0;
 }
