@@ -60,17 +60,20 @@ static uint64_t bytes_of(const struct mw_account *a, const char *cause)
 static const char *retention(struct mw_explain *ex)
 {
 	const struct mw_account *a = &ex->pub.account;
-	uint64_t kept = bytes_of(a, "heap-kept") + bytes_of(a, "heap-trimmable");
-	const char *whose = "the allocator";
+	uint64_t kept = bytes_of(a, "heap-kept") + bytes_of(a, "heap-trimmable") +
+			bytes_of(a, "python-kept");
+	uint64_t live = bytes_of(a, "heap-live");
+	const char *whose = "its allocators";
 	if (!ex->pub.heap || !ex->pub.heap->settled || kept < a->rss / 5 * 2 ||
-	    kept < bytes_of(a, "heap-live"))
+	    kept < live)
 		return NULL;
-	if (ex->pub.heap->n_allocators == 1)
+	bool one = ex->pub.heap->n_allocators == 1;
+	if (one)
 		whose = ex->pub.heap->allocators[0].name;
 	return mw_arena_printf(&ex->arena,
-			       "; %s of it is freed heap that %s keeps: retention, not a "
-			       "leak",
-			       mw_words(ex, kept), whose);
+			       "; %s of it is freed heap that %s keep%s: retention, not "
+			       "a leak",
+			       mw_words(ex, kept), whose, one ? "s" : "");
 }
 
 /* The fair share: by frames, else by smaps_rollup; UINT64_MAX when neither was read. */

@@ -15,7 +15,7 @@ enum { DEFAULT_MMAP_THRESHOLD = 128 << 10, MIN_LEAKED = 10000 };
 
 /* What glibc holds in all its arenas; several libcs in one process add up. */
 struct glibc {
-	size_t n, n_arenas;                /* libcs; arenas of threads */
+	size_t n, n_arenas, n_idle;        /* libcs; arenas of threads */
 	uint64_t live, trimmable, pinned;  /* pinned: resident, like the next */
 	uint64_t arena_kept, arena_pinned; /* of arenas of threads, resident */
 	uint64_t arena_trimmable, arena_tops, arena_fixed;
@@ -44,6 +44,7 @@ static void add_arena(struct glibc *sum, const struct mw_heap_arena *arena)
 		return;
 	}
 	sum->n_arenas++;
+	sum->n_idle += !arena->threads;
 	sum->arena_kept += arena->free.resident;
 	sum->arena_pinned += arena->free.pinned;
 	sum->arena_trimmable += arena->free.trimmable;
@@ -163,6 +164,27 @@ static bool arenas_matter(const struct mw_explain *ex, const struct glibc *sum)
 	       sum->arena_kept / 2 >= (sum->trimmable + sum->pinned) / 4;
 }
 
+/* "14.0 MiB of it, 24.4 MiB in all": the main arena may have its part. */
+static const char *trim_words(struct mw_explain *ex, const struct glibc *sum)
+{
+	const char *part = mw_words(ex, sum->arena_trimmable), *ret;
+	if (sum->trimmable - sum->arena_trimmable < MIB)
+		return part;
+	ret = mw_arena_printf(&ex->arena, "%s of it, %s in all", part,
+			      mw_words(ex, sum->trimmable));
+	return ret ? ret : part;
+}
+
+/* Arenas outlive the threads they were made for. */
+static const char *idle_words(struct mw_explain *ex, const struct glibc *sum)
+{
+	const char *ret = "";
+	if (sum->n_idle)
+		ret = mw_arena_printf(&ex->arena, " (%zu of them used by no thread now)",
+				      sum->n_idle);
+	return ret ? ret : "";
+}
+
 struct mw_err *mw_rule_heap_arenas(struct mw_explain *ex)
 {
 	struct glibc sum = sum_glibc(ex);
@@ -175,17 +197,16 @@ struct mw_err *mw_rule_heap_arenas(struct mw_explain *ex)
 			.id = "heap-arenas",
 			.claim = mw_arena_printf(
 				&ex->arena,
-				"%zu malloc arenas for %u thread%s keep %s of freed "
+				"%zu malloc arenas for %u thread%s%s keep %s of freed "
 				"heap. %s of it is pinned under %s live blocks; "
 				"malloc_trim(0) would return %s (computed page by "
 				"page). MALLOC_ARENA_MAX=2 limits the arenas from the "
 				"next start on; what that saves is not known before it "
 				"is tried.",
 				sum.n_arenas, threads, plural(threads),
-				mw_words(ex, sum.arena_kept),
+				idle_words(ex, &sum), mw_words(ex, sum.arena_kept),
 				mw_words(ex, sum.arena_pinned),
-				mw_number(ex, sum.arena_pinning.n),
-				mw_words(ex, sum.arena_trimmable)),
+				mw_number(ex, sum.arena_pinning.n), trim_words(ex, &sum)),
 			.evidence = mw_arena_printf(
 				&ex->arena,
 				"%zu arenas besides the main one, walked chunk by chunk; "
