@@ -421,6 +421,56 @@ static void test_many_headers(void **state)
 	free(bytes);
 }
 
+/*
+ * What costs its author nothing costs us nothing: a tebibyte of notes that is one hole,
+ * and a thousand mappings that all claim the same bytes of the file.
+ */
+static void test_bounded(void **state)
+{
+	const struct scratch *s = *state;
+	enum { N = 1000 };
+	const size_t len = 64 + (N + 1) * sizeof(Elf64_Phdr);
+	unsigned char *bytes = calloc(1, len);
+	Elf64_Ehdr head = { .e_ident = ELFMAG,
+			    .e_type = ET_CORE,
+			    .e_machine = EM_X86_64,
+			    .e_phoff = 64,
+			    .e_phentsize = sizeof(Elf64_Phdr),
+			    .e_phnum = N + 1 };
+	Elf64_Phdr note = { .p_type = PT_NOTE,
+			    .p_offset = 1 << 20,
+			    .p_filesz = UINT64_C(1) << 40 };
+	head.e_ident[EI_CLASS] = ELFCLASS64;
+	head.e_ident[EI_DATA] = ELFDATA2LSB;
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + 64, &note, sizeof(note));
+	for (size_t i = 0; i < N; i++) {
+		Elf64_Phdr load = { .p_type = PT_LOAD,
+				    .p_flags = PF_R | PF_W,
+				    .p_vaddr = (i + 1) << 41,
+				    .p_filesz = UINT64_C(1) << 40,
+				    .p_memsz = UINT64_C(1) << 40 };
+		memcpy(bytes + 64 + (i + 1) * sizeof(load), &load, sizeof(load));
+	}
+	write_file(s->core, bytes, len);
+	free(bytes);
+	if (truncate(s->core, (off_t)(note.p_offset + note.p_filesz)) != 0)
+		skip();
+	mw_auto_source src = NULL;
+	assert_null(mw_source_open_core(s->core, NULL, &src));
+	struct mw_page_ranges ranges = { 0 };
+	assert_null(mw_source_scan(src, 1, 0, UINT64_C(1) << 52, &ranges));
+	uint64_t all = 0;
+	for (size_t i = 0; i < ranges.n; i++)
+		all += ranges.items[i].end - ranges.items[i].start;
+	assert_in_range(all, 1, 1 << 20);
+	mw_vec_deinit(&ranges);
+	mw_auto_snapshot snap = take(src, 1);
+	size_t n;
+	mw_snapshot_regions(snap, &n);
+	assert_int_equal(n, N);
+}
+
 static enum mw_errc open_code(const char *path, const char *says)
 {
 	struct mw_source *src = NULL;
@@ -583,6 +633,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gdb, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_headers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_core, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),

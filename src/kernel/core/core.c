@@ -191,7 +191,7 @@ struct mw_err *mw_source_open_core(const char *path, const char *exe,
 					      .release = "" };
 	core->fd = -1;
 	core->pid = NO_PID;
-	core->exe = MW_CORE_NONE;
+	core->exe = core->headed = MW_CORE_NONE;
 	struct mw_err *err = load(core, path, exe);
 	if (err) {
 		core_close(&core->base);

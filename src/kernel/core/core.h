@@ -108,6 +108,10 @@ struct mw_core {
 	uint64_t seq;
 	uint32_t exe;       /* index of the program's object, or MW_CORE_NONE */
 	uint64_t start_brk; /* a guess; 0: none */
+	uint32_t headed;    /* the object that `head` is of */
+	bool has_head;
+	struct mw_core_head head;
+	uint64_t looked_at; /* bytes, to tell whether mappings are empty */
 	bool gdb;           /* written by gdb: its p_flags always claim R */
 	/* NT_PRPSINFO */
 	bool has_psinfo;

@@ -11,7 +11,7 @@
 #include <memwhy/perms.h>
 #include <string.h>
 
-enum { MAX_PHDRS = 64, MAX_NOTES = 4096 };
+enum { MAX_PHDRS = 64, MAX_NOTES = 4096, MAX_NOTE_SEGMENTS = 4 };
 
 static void take_load(const Elf64_Phdr *phdr, struct mw_core_head *ret)
 {
@@ -91,10 +91,10 @@ bool mw_core_head_read(mw_core_read_fn *read, void *arg, struct mw_core_head *re
 	size_t n = head.e_phnum < MAX_PHDRS ? head.e_phnum : MAX_PHDRS;
 	if (!read(arg, head.e_phoff, phdrs, n * sizeof(*phdrs)))
 		return false;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, n_notes = 0; i < n; i++) {
 		if (phdrs[i].p_type == PT_LOAD)
 			take_load(&phdrs[i], ret);
-		else if (phdrs[i].p_type == PT_NOTE)
+		else if (phdrs[i].p_type == PT_NOTE && n_notes++ < MAX_NOTE_SEGMENTS)
 			take_notes(read, arg, &phdrs[i], ret);
 	}
 	return true;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* vm.max_map_count may be raised to 2^31, but nobody has as many mappings as this. */
-enum { MAX_HEADERS = 1 << 22, HEADERS_AT_ONCE = 256 };
+enum { MAX_HEADERS = 1 << 21, HEADERS_AT_ONCE = 256 };
 
 bool mw_core_read_file(const struct mw_core *core, uint64_t off, void *bytes, size_t len)
 {

@@ -12,7 +12,8 @@
 enum {
 	MAX_AUXV = 64 << 10,
 	MAX_FILES = 64 << 20, /* the kernel stops at 16 MiB unless told otherwise */
-	MAX_THREADS = 1 << 22,
+	MAX_THREADS = 1 << 17,
+	MAX_NOTES = 1 << 20,
 	NT_GDB_TDESC_ = (int)0xff000000, /* "GDB": a description of registers */
 };
 
@@ -144,7 +145,8 @@ static struct mw_err *read_segment(struct mw_core *core, uint64_t pos, uint64_t 
 	struct mw_err *err = NULL;
 	uint64_t end = pos + len; /* lies in the file */
 
-	while (!err && end - pos >= sizeof(Elf64_Nhdr)) {
+	for (size_t n = 0; !err && n < MAX_NOTES && end - pos >= sizeof(Elf64_Nhdr);
+	     n++) {
 		Elf64_Nhdr head;
 		struct note note = { 0 };
 		if (!mw_core_read_file(core, pos, &head, sizeof(head)))
@@ -153,7 +155,8 @@ static struct mw_err *read_segment(struct mw_core *core, uint64_t pos, uint64_t 
 		size_t name = head.n_namesz < sizeof(note.name) - 1
 				      ? head.n_namesz
 				      : sizeof(note.name) - 1;
-		if (padded(head.n_namesz) > end - pos ||
+		/* Every note has a name: a hole of the file has none. */
+		if (!head.n_namesz || padded(head.n_namesz) > end - pos ||
 		    !mw_core_read_file(core, pos, note.name, name))
 			break;
 		pos += padded(head.n_namesz);

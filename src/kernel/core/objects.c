@@ -190,7 +190,8 @@ static struct mw_err *open_object(struct mw_core *core, struct mw_core_object *o
 	size_t len = strlen(object->path), mark_len = sizeof(mark) - 1;
 	const char *path = object->path;
 
-	if (core->exe_path && object == &core->objects.items[core->exe])
+	if (core->exe_path && core->exe != MW_CORE_NONE &&
+	    object == &core->objects.items[core->exe])
 		return open_path(core, object, core->exe_path, true);
 	if (path[0] != '/')
 		return give_up(object,

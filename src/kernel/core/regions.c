@@ -15,7 +15,10 @@
 #define BRK_RANGE (UINT64_C(1) << 30)
 #define VSYSCALL UINT64_C(0xffffffffff600000)
 
-enum { LOOKED_AT = 64 << 10 /* of an empty mapping */ };
+enum {
+	LOOKED_AT = 64 << 10,     /* of an empty mapping, at either end */
+	LOOKED_AT_MOST = 1 << 28, /* of all together */
+};
 
 static int by_start(const void *a, const void *b)
 {
@@ -29,10 +32,14 @@ static bool whole_pages(const struct mw_core *core, uint64_t start, uint64_t end
 	return start < end && !((start | end) & (core->base.facts.page_size - 1));
 }
 
-/* Rising, and none over another: no kernel writes anything else. */
+/*
+ * Rising, and none over another, in memory and in the file: no kernel writes anything
+ * else. A file may claim to be far more memory than it has bytes: what is too much was
+ * not dumped, so that whoever reads all of it reads no more than the file.
+ */
 static void settle_loads(struct mw_core *core)
 {
-	uint64_t last = 0;
+	uint64_t last = 0, left = core->size;
 	size_t n = 0;
 
 	if (core->loads.n)
@@ -43,7 +50,10 @@ static void settle_loads(struct mw_core *core)
 		if (load->start < last || !whole_pages(core, load->start, load->end))
 			continue;
 		last = load->end;
-		core->loads.items[n++] = *load;
+		core->loads.items[n] = *load;
+		if (load->len > left)
+			core->loads.items[n].len = 0;
+		left -= core->loads.items[n++].len;
 	}
 	core->loads.n = n;
 }
@@ -180,41 +190,54 @@ static void take_access(struct mw_core *core, struct mw_core_region *region)
 	uint64_t len = region->end - region->start;
 	uint64_t looked = len < LOOKED_AT ? len : LOOKED_AT;
 
-	if (core->gdb && is_anon(region, MW_PERM_READ) &&
-	    is_zero(core, region->start, region->start + looked) &&
+	if (!core->gdb || !is_anon(region, MW_PERM_READ) ||
+	    core->looked_at > LOOKED_AT_MOST)
+		return;
+	core->looked_at += 2 * looked;
+	if (is_zero(core, region->start, region->start + looked) &&
 	    is_zero(core, region->end - looked, region->end)) {
 		region->perms = 0;
 		core->loads.items[region->load].len = 0;
 	}
 }
 
+/* The headers of an object, or NULL; mappings of one lie side by side. */
+static const struct mw_core_head *last_head(struct mw_core *core, uint32_t object)
+{
+	if (core->headed != object) {
+		core->headed = object;
+		core->has_head = mw_core_object_head(core, &core->objects.items[object],
+						     &core->head);
+	}
+	return core->has_head ? &core->head : NULL;
+}
+
 /* Of a file that was not dumped, only its own headers say how it was mapped. */
-static void take_file_perms(const struct mw_core *core, struct mw_core_region *region)
+static void take_file_perms(struct mw_core *core, struct mw_core_region *region)
 {
 	const struct mw_core_object *object = &core->objects.items[region->object];
-	struct mw_core_head head;
+	const struct mw_core_head *head = last_head(core, region->object);
 
-	if (!mw_core_object_head(core, object, &head) || region->start < object->base)
+	if (!head || region->start < object->base)
 		return;
-	uint64_t addr = region->start - object->base + head.first;
+	uint64_t addr = region->start - object->base + head->first;
 	uint64_t mask = core->base.facts.page_size - 1;
-	for (size_t i = 0; i < head.n_segments; i++)
-		if (addr >= (head.segments[i].vaddr & ~mask) &&
-		    addr < head.segments[i].end)
-			region->perms = head.segments[i].perms;
+	for (size_t i = 0; i < head->n_segments; i++)
+		if (addr >= (head->segments[i].vaddr & ~mask) &&
+		    addr < head->segments[i].end)
+			region->perms = head->segments[i].perms;
 }
 
 /* No core says which mappings are shared: these almost always are, unless programs. */
-static void take_sharing(const struct mw_core *core, struct mw_core_region *region)
+static void take_sharing(struct mw_core *core, struct mw_core_region *region)
 {
 	static const char *const shared[] = { "/dev/zero", "/memfd:", "/SYSV",
 					      "/dev/shm/", "anon_inode:" };
-	const struct mw_core_object *object = &core->objects.items[region->object];
-	struct mw_core_head head;
+	const char *path = core->objects.items[region->object].path;
 
 	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
-		if (begins(object->path, shared[i]) && !(region->perms & MW_PERM_EXEC) &&
-		    !mw_core_object_head(core, object, &head))
+		if (begins(path, shared[i]) && !(region->perms & MW_PERM_EXEC) &&
+		    !last_head(core, region->object))
 			region->perms |= MW_PERM_SHARED;
 }
 

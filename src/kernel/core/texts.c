@@ -18,6 +18,9 @@
  */
 enum { FILE_MAJOR = 0xfff, FILE_MINOR = 0 };
 
+/* A million mappings with long names; a file may claim to name each with its whole. */
+#define MAX_MAPS (UINT64_C(1) << 29)
+
 /* The kernel escapes newlines, and nothing else. */
 static bool add_name(struct mw_buf *out, const char *name)
 {
@@ -53,9 +56,14 @@ static bool add_region(struct mw_buf *out, const struct mw_core_region *region)
 
 static struct mw_err *add_maps(const struct mw_core *core, struct mw_buf *out)
 {
-	for (size_t i = 0; i < core->regions.n; i++)
+	for (size_t i = 0; i < core->regions.n; i++) {
 		if (!add_region(out, &core->regions.items[i]))
 			return mw_err_nomem();
+		if (out->len > MAX_MAPS)
+			return mw_err_new(MW_ERR_FORMAT, 0, core->path,
+					  "%s has names of mappings that are too long",
+					  core->path);
+	}
 	return NULL;
 }
 
