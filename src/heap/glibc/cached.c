@@ -190,19 +190,19 @@ static bool list_fits(struct mw_glibc_cache *cache, const struct list *list, uin
 }
 
 static bool lists_fit(struct mw_glibc_cache *cache, const struct mw_tcache *tcache,
-		      const struct mw_glibc_layout *layout)
+		      const struct mw_glibc_layout *layout, unsigned slack)
 {
 	unsigned wrong = 0;
-	for (unsigned i = 0; i < tcache->n_bins && wrong <= SLACK; i++) {
+	for (unsigned i = 0; i < tcache->n_bins && wrong <= slack; i++) {
 		struct list list = tcache_list(layout, i);
 		wrong += !list_fits(cache, &list, tcache->heads[i], tcache->counts[i]);
 	}
-	return wrong <= SLACK;
+	return wrong <= slack;
 }
 
-/* Layouts that a chunk of this size allows, the libc's own first. */
+/* The layout for a chunk of this size and version, if the lists agree with it. */
 static bool try_layout(struct mw_glibc_cache *cache, uint64_t address, uint16_t chunk_len,
-		       unsigned minor, struct mw_tcache *ret,
+		       unsigned minor, unsigned slack, struct mw_tcache *ret,
 		       const struct mw_glibc_layout **layout)
 {
 	struct mw_glibc_facts facts = cache->libc->facts;
@@ -210,24 +210,29 @@ static bool try_layout(struct mw_glibc_cache *cache, uint64_t address, uint16_t 
 	facts.minor = minor ? minor : facts.minor;
 	*layout = mw_glibc_layout_select(&facts);
 	return *layout && mw_glibc_tcache_read(cache, address, *layout, ret) &&
-	       lists_fit(cache, ret, *layout);
+	       lists_fit(cache, ret, *layout, slack);
 }
 
+/*
+ * The version that the banner says first. Only links tell 2.31 from 2.32: where it says
+ * nothing, or lies, they decide; so none is taken with slack that another fits without.
+ */
 bool mw_glibc_tcache_verify(struct mw_glibc_cache *cache, uint64_t address,
 			    struct mw_tcache *ret, const struct mw_glibc_layout **layout)
 {
-	enum { LAST_PLAIN = 31, FIRST_SAFE = 32 };
+	static const unsigned minors[] = { 0, 32, 31 };
 	uint64_t size;
 	if ((address & 15) || !mw_memory_word(&cache->walk->memory, address - 8, &size))
 		return false;
 	size &= ~(uint64_t)MW_CHUNK_FLAGS;
 	if (size > UINT16_MAX)
 		return false;
-	/* Only links tell 2.31 from 2.32; where the version is a lie they decide. */
-	uint16_t len = (uint16_t)size;
-	return try_layout(cache, address, len, 0, ret, layout) ||
-	       try_layout(cache, address, len, FIRST_SAFE, ret, layout) ||
-	       try_layout(cache, address, len, LAST_PLAIN, ret, layout);
+	for (unsigned slack = 0; slack <= SLACK; slack++)
+		for (size_t i = 0; i < sizeof(minors) / sizeof(minors[0]); i++)
+			if (try_layout(cache, address, (uint16_t)size, minors[i], slack,
+				       ret, layout))
+				return true;
+	return false;
 }
 
 /* A structure's chunk and all its entries. */
