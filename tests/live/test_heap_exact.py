@@ -76,7 +76,7 @@ def look(target, *args):
     """One look at a pattern that stands, compared with its truth."""
     wrong = heaps.Wrong()
     heap = heaps.heap_json(target.looked_at, *args)
-    heaps.check_heap(heap, wrong)
+    heaps.check_heap(heap, wrong, foreign=sum(t["foreign"] for t in target.truth))
     compare_live(wrong, heap, target.truth)
     return wrong, heap
 
@@ -143,34 +143,29 @@ def otherwise(name):
         for args in (("--no-stop",), ("--snapshot",)):
             again, heap = look(target, *args)
             wrong += [f"{args[0]}: {text}" for text in again]
-            for key in ("allocators",):
-                same = strip(heap[key]) == strip(stopped[key])
-                wrong.true(same, f"{args[0]}: {key} differ from those of a stopped one")
+            wrong.true(heap["allocators"] == stopped["allocators"],
+                       f"{args[0]}: another answer than of a stopped one")
         wrong += first
-        live.check_equal(live.state(target.pid), "S", "state afterwards")
+        live.wait_until(lambda: live.state(target.pid) == "S", "the target to wait")
     wrong.settle()
-
-
-def strip(allocators):
-    """Without what a fork changes: who else has a page is no part of a heap."""
-    return [{key: value for key, value in each.items() if key != "note"}
-            for each in allocators]
 
 
 @live.cases_for(chosen(["simple", "threads8", "crossed", "two"]), str)
 def stirred(name):
-    """while it allocates and frees: nothing unknown when stopped, and exact again after"""
+    """while it allocates and frees all the time: parts conserve, and exact again after"""
     wrong = heaps.Wrong()
+    settled = 0
     with heaps.Pattern(name) as target:
         for _ in range(3):
             target.tell("churn")
-            for _ in range(4):
-                heaps.check_heap(heaps.heap_json(target.looked_at), wrong)
-                # What it cannot follow without a stop it must say, not guess.
-                heap = heaps.heap_json(target.looked_at, "--no-stop")
-                heaps.check_heap(heap, wrong, exact=False)
+            for args in (), (), ("--no-stop",), ("--snapshot",):
+                heap = heaps.heap_json(target.looked_at, *args)
+                # In the middle of a malloc something may not fit; then it is said.
+                heaps.check_heap(heap, wrong, exact=heap["settled"])
+                settled += heap["settled"]
             target.change("calm")
             wrong += look(target)[0]
+    wrong.true(settled, "not one of 12 looks found a heap that fits")
     wrong.settle()
 
 

@@ -4,10 +4,12 @@
 //
 // Lines on stdout, each a word and key=value pairs:
 //   libc version=V mallinfo2=0|1
-//   truth libc=N blocks=N bytes=N mapped_blocks=N mapped_bytes=N
+//   truth libc=N blocks=N bytes=N mapped_blocks=N mapped_bytes=N foreign=N
 //        every live block (malloc_usable_size), libc's own ones too (FILE, dtv, link
 //        maps), the tcache structures not. `mapped` are those among them with a mapping
 //        of their own. libc=1 is a second libc, opened by dlmopen(), where there is one.
+//        `foreign` are bytes that somebody else took from sbrk() and malloc counts as
+//        its own.
 //   thread tid=N slots=N
 //   cached tid=N blocks=N        what this thread's tcache holds with default tunables
 //   ready                        nothing moves until a command comes
@@ -30,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <link.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -42,6 +45,7 @@ enum { LIFETIME_S = 180, INFO_LEN = 4 * MIB };
 
 void *slots[N_SLOTS];
 struct other_libc other;
+long foreign;
 static char info_text[INFO_LEN];
 static FILE *info_file;
 #ifndef STATIC_PATTERN
@@ -141,8 +145,10 @@ FILE *open_quiet(char *buffer, size_t len)
 
 static void say_tally(int libc, const struct tally *t)
 {
-	say("truth libc=%d blocks=%ld bytes=%ld mapped_blocks=%ld mapped_bytes=%ld\n",
-	    libc, t->blocks, t->bytes, t->mapped_blocks, t->mapped_bytes);
+	say("truth libc=%d blocks=%ld bytes=%ld mapped_blocks=%ld mapped_bytes=%ld "
+	    "foreign=%ld\n",
+	    libc, t->blocks, t->bytes, t->mapped_blocks, t->mapped_bytes,
+	    libc ? 0 : foreign);
 }
 
 static void say_truth(void)
@@ -298,18 +304,27 @@ static void answer(const char *line)
 	must(0, "no such command");
 }
 
-// With a free block in the middle, so that the code behind madvise() runs as well.
-void trim_once(void *(*allocate)(size_t), void (*release)(void *),
-	       int (*trim_all)(size_t))
+// Reads a byte of every page of an object that is not written.
+static int touch_object(struct dl_phdr_info *object, size_t len, void *ctx)
 {
-	char *hole = allocate(100 * KIB), *wall = allocate(2000);
+	(void)len;
+	(void)ctx;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+		const volatile char *start =
+			(const volatile char *)(object->dlpi_addr + part->p_vaddr);
 
-	must(hole && wall, "malloc");
-	memset(hole, 1, 100 * KIB);
-	release(hole);
-	trim_all(0);
-	release(wall);
-	trim_all(0);
+		if (part->p_type != PT_LOAD || part->p_flags & PF_W)
+			continue;
+		for (size_t at = 0; at < part->p_filesz; at += PAGE)
+			(void)start[at];
+	}
+	return 0;
+}
+
+void touch_code(void)
+{
+	dl_iterate_phdr(touch_object, NULL);
 }
 
 // All that a command will need later is there before the pattern begins: code pages that
@@ -326,7 +341,7 @@ static void prepare(void)
 	must(ftruncate(fileno(info_file), 0) == 0, "truncate");
 	must(lseek(fileno(info_file), 0, SEEK_SET) == 0, "lseek");
 	read_rss();
-	trim_once(malloc, free, malloc_trim);
+	touch_code();
 #ifndef STATIC_PATTERN
 	*(void **)&get_mallinfo2 = dlsym(RTLD_DEFAULT, "mallinfo2");
 #endif
@@ -347,7 +362,6 @@ int main(int argc, char **argv)
 	}
 	prepare();
 	p->fill();
-	read_rss(); // a child has no page tables for libc's code yet
 #ifndef STATIC_PATTERN
 	say("libc version=%s mallinfo2=%d\n", gnu_get_libc_version(), !!get_mallinfo2);
 #else

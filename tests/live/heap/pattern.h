@@ -39,6 +39,7 @@ void other_count(struct other_libc *libc, void *block, int sign);
 
 extern void *slots[N_SLOTS]; /* what the program keeps; in .bss, not on the heap */
 extern struct other_libc other;
+extern long foreign; /* bytes that somebody else took from sbrk() */
 
 /* A block, all of it written; in the slot, which was empty. */
 void keep(size_t slot, size_t bytes);
@@ -59,9 +60,8 @@ void *map_anon(size_t len, int prot);
 /* A file that no block belongs to but the FILE itself. */
 FILE *open_quiet(char *buffer, size_t len);
 
-/* Frees and trims something, so that trim() later brings no code into memory. */
-void trim_once(void *(*allocate)(size_t), void (*release)(void *),
-	       int (*trim_all)(size_t));
+/* Brings all code into memory: what a later call brings in is Rss, too. */
+void touch_code(void);
 
 /* --- threads.c ---------------------------------------------------------------------- */
 

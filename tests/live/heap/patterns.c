@@ -180,15 +180,27 @@ static void crossed(void)
 			drop(i);
 }
 
-// Somebody else moves the break too: the main arena has holes.
+static void keep_many(size_t slot, size_t n, size_t bytes)
+{
+	for (size_t i = slot; i < slot + n; i++)
+		keep(i, bytes);
+}
+
+// Somebody else moves the break too: the main arena has holes. Of each it learns when it
+// next moves the break itself, so it does that last.
 static void foreign_sbrk(void)
 {
-	for (size_t round = 0; round < 12; round++) {
-		for (size_t i = 0; i < 300; i++)
-			keep(round * 300 + i, 900);
-		memset(sbrk(5000), 7, 5000);
+	enum { ROUNDS = 12, EACH = 300, TAKEN = 5008 };
+	size_t slot = ROUNDS * EACH;
+
+	for (size_t round = 0; round < ROUNDS; round++) {
+		keep_many(round * EACH, EACH, 900);
+		memset(sbrk(TAKEN), 7, TAKEN);
+		foreign += TAKEN;
 	}
-	for (size_t i = 0; i < 3600; i += 2)
+	for (char *end = sbrk(0); sbrk(0) == end; slot++)
+		keep(slot, 50 * KIB);
+	for (size_t i = 0; i < ROUNDS * EACH; i += 2)
 		drop(i);
 }
 
@@ -297,7 +309,7 @@ static void forked(void)
 	}
 	alarm(180);
 	// A fork does not copy what page tables say about files.
-	trim_once(malloc, free, malloc_trim);
+	touch_code();
 	for (size_t i = 1; i < 4000; i += 3)
 		drop(i);
 	say("child pid=%d\n", (int)getpid());
@@ -320,6 +332,7 @@ static void open_other(void)
 	int (*set_buffer)(FILE *, char *, int, size_t);
 
 	must(library != NULL, "dlmopen");
+	touch_code();
 	*(void **)&open_fd = symbol(library, "fdopen");
 	*(void **)&set_buffer = symbol(library, "setvbuf");
 	*(void **)&other.malloc = symbol(library, "malloc");
@@ -333,7 +346,8 @@ static void open_other(void)
 	must(other.file && set_buffer(other.file, buffer, _IOFBF, sizeof(buffer)) == 0,
 	     "memfd");
 	other_count(&other, other.file, 1);
-	trim_once(other.malloc, other.free, other.trim);
+	// Its code is not among the objects of this namespace.
+	other.trim(0);
 }
 
 // Two libcs in one process, each with a malloc of its own.
