@@ -301,14 +301,15 @@ static void meet_common(struct stream *st, const unsigned char *page)
 	const uint64_t base = st->p & ~(uint64_t)(PAGE - 1);
 	uint64_t p = st->p, word = st->word, size = size_of(word), cached = st->cached;
 	struct mw_block *blocks = st->pages->blocks + st->pages->n, *block = blocks;
-	uint64_t begin = p;
+	const uint64_t begin = p, left = st->piece->end - base;
 	for (;;) {
 		uint64_t off = p - base + size;
 		if (off >= PAGE)
 			break;
 		uint64_t next = load(page + off + 8);
 		if (p >= cached || (next & (MW_IS_MMAPPED | 8 | MW_PREV_INUSE)) != 1 ||
-		    next - MW_CHUNK_MIN > MAX_CHUNK)
+		    size_of(next) - MW_CHUNK_MIN > MAX_CHUNK ||
+		    size_of(next) > left - off)
 			break;
 		*block++ = (struct mw_block){ p + 16, size - 8 };
 		st->small[size / 16]++;
