@@ -126,8 +126,13 @@ enum mw_purpose {
 
 enum mw_kpage {
 	MW_KPAGE_COUNT, /* how many times the frame is mapped */
-	MW_KPAGE_FLAGS, /* bits of linux/kernel-page-flags.h */
+	MW_KPAGE_FLAGS,  /* bits of linux/kernel-page-flags.h */
+	MW_KPAGE_CGROUP, /* inode number of the memory cgroup it is charged to; 0: none */
+	MW_KPAGE_KINDS,
 };
+
+/* Its file below /proc: "kpagecount". */
+const char *mw_kpage_name(enum mw_kpage which);
 
 /* What holds for the whole source. */
 struct mw_facts {

@@ -211,7 +211,7 @@ static void live_close(struct mw_source *src)
 	mw_vec_deinit(&live->procs);
 	for (size_t i = 0; i < live->n_objects; i++)
 		close(live->objects[i].fd);
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < MW_KPAGE_KINDS; i++)
 		if (live->kpage[i] >= 0)
 			close(live->kpage[i]);
 	if (live->proc >= 0)
@@ -264,7 +264,7 @@ struct mw_err *mw_source_open_live(struct mw_source **ret)
 	if (!live)
 		return mw_err_nomem();
 	live->base.ops = &live_ops;
-	live->kpage[0] = live->kpage[1] = -1;
+	memset(live->kpage, -1, sizeof(live->kpage));
 	pthread_mutex_init(&live->lock, NULL);
 	live->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (live->proc < 0) {

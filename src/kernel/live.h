@@ -45,7 +45,7 @@ struct mw_live {
 	} procs;
 	struct mw_live_object objects[MW_LIVE_OBJECTS];
 	size_t n_objects;
-	int kpage[2];         /* by enum mw_kpage */
+	int kpage[MW_KPAGE_KINDS];
 	bool no_guard;        /* this kernel's scan does not know MW_SCAN_GUARD */
 	struct mw_hold *hold; /* the last stop, perhaps over; or NULL */
 };

@@ -244,11 +244,11 @@ struct mw_err *mw_live_read_pagemap(struct mw_source *src, pid_t pid, uint64_t a
 
 static struct mw_err *kpage_fd(struct mw_live *live, enum mw_kpage which, int *ret)
 {
-	const char *name = which == MW_KPAGE_COUNT ? "kpagecount" : "kpageflags";
+	const char *name = mw_kpage_name(which);
 	int errnum = 0;
 
 	pthread_mutex_lock(&live->lock);
-	int *fd = &live->kpage[which == MW_KPAGE_COUNT ? 0 : 1];
+	int *fd = &live->kpage[which];
 	if (*fd < 0)
 		*fd = openat(live->proc, name, O_RDONLY | O_CLOEXEC);
 	if (*fd < 0)
@@ -278,8 +278,7 @@ struct mw_err *mw_live_read_kpage(struct mw_source *src, enum mw_kpage which,
 		return err;
 	ssize_t got = read_words(fd, pfn, n, KPAGE_WORDS, ret);
 	if (got < 0)
-		return mw_err_sys(errno,
-				  which == MW_KPAGE_COUNT ? "kpagecount" : "kpageflags");
+		return mw_err_sys(errno, mw_kpage_name(which));
 	/* Frames past the last one of RAM belong to devices: no count, no flags. */
 	memset(ret + got, 0, (n - (size_t)got) * sizeof(*ret));
 	return NULL;

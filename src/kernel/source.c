@@ -157,10 +157,18 @@ struct mw_err *mw_source_read_pagemap(struct mw_source *src, pid_t pid, uint64_t
 	return n_pages ? src->ops->read_pagemap(src, pid, addr, n_pages, ret) : NULL;
 }
 
+const char *mw_kpage_name(enum mw_kpage which)
+{
+	static const char *const names[MW_KPAGE_KINDS] = { "kpagecount", "kpageflags",
+							   "kpagecgroup" };
+
+	return (unsigned)which < MW_KPAGE_KINDS ? names[which] : "unknown file";
+}
+
 struct mw_err *mw_source_read_kpage(struct mw_source *src, enum mw_kpage which,
 				    uint64_t pfn, size_t n, uint64_t *ret)
 {
-	const char *name = which == MW_KPAGE_COUNT ? "kpagecount" : "kpageflags";
+	const char *name = mw_kpage_name(which);
 
 	/* The words are 8 bytes of a file: their offsets must fit one. */
 	if (n > INT64_MAX / 8 || pfn > INT64_MAX / 8 - n)

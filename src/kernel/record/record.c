@@ -261,8 +261,10 @@ bool mw_record_settle(struct mw_record *rec)
 	for (size_t i = 0; i < rec->procs.n; i++)
 		if (!settle_proc(rec->procs.items[i]))
 			return false;
-	return mw_spans_settle(&rec->kpage[MW_KPAGE_COUNT]) &&
-	       mw_spans_settle(&rec->kpage[MW_KPAGE_FLAGS]);
+	for (unsigned i = 0; i < MW_KPAGE_KINDS; i++)
+		if (!mw_spans_settle(&rec->kpage[i]))
+			return false;
+	return true;
 }
 
 static void free_proc(struct mw_rec_proc *proc)
@@ -291,8 +293,8 @@ void mw_record_deinit(struct mw_record *rec)
 	for (size_t i = 0; i < rec->procs.n; i++)
 		free_proc(rec->procs.items[i]);
 	mw_vec_deinit(&rec->procs);
-	mw_spans_deinit(&rec->kpage[MW_KPAGE_COUNT]);
-	mw_spans_deinit(&rec->kpage[MW_KPAGE_FLAGS]);
+	for (unsigned i = 0; i < MW_KPAGE_KINDS; i++)
+		mw_spans_deinit(&rec->kpage[i]);
 	mw_vec_deinit(&rec->errors);
 	mw_vec_deinit(&rec->listed);
 	mw_arena_deinit(&rec->arena);

@@ -86,8 +86,8 @@ struct mw_record {
 	struct mw_arena arena; /* every string and text */
 	struct {
 		MW_VEC(struct mw_rec_proc *);
-	} procs;                  /* sorted by pid */
-	struct mw_spans kpage[2]; /* by enum mw_kpage: frames -> words */
+	} procs;                               /* sorted by pid */
+	struct mw_spans kpage[MW_KPAGE_KINDS]; /* frames -> words */
 	enum mw_rec_known features[MW_FEATURE_COUNT];
 	struct mw_rec_errors errors;
 	struct {

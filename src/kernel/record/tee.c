@@ -183,7 +183,7 @@ static struct mw_err *tee_read_kpage(struct mw_source *src, enum mw_kpage which,
 		return keep_error(tee,
 				  (struct mw_rec_query){ MW_REC_KPAGE, 0, 0, which, pfn },
 				  err);
-	struct mw_spans *spans = &tee->rec.kpage[which == MW_KPAGE_FLAGS];
+	struct mw_spans *spans = &tee->rec.kpage[which];
 	return mw_record_add_words(spans, pfn, ret, n) ? NULL : mw_err_nomem();
 }
 

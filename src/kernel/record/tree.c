@@ -200,10 +200,9 @@ static struct mw_err *tree_read_kpage(struct mw_source *src, enum mw_kpage which
 				      uint64_t pfn, size_t n, uint64_t *ret)
 {
 	struct mw_rec_query query = { MW_REC_KPAGE, 0, 0, which, pfn };
-	if (get_words(&tree_of(src)->rec.kpage[which == MW_KPAGE_FLAGS], pfn, n, ret))
+	if (get_words(&tree_of(src)->rec.kpage[which], pfn, n, ret))
 		return NULL;
-	return no_answer(tree_of(src), &query,
-			 which == MW_KPAGE_COUNT ? "kpagecount" : "kpageflags");
+	return no_answer(tree_of(src), &query, mw_kpage_name(which));
 }
 
 static struct mw_err *tree_read_memory(struct mw_source *src, pid_t pid, uint64_t addr,

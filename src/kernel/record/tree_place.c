@@ -116,6 +116,7 @@ bool mw_tree_find_place(const char *path, struct mw_tree_place *ret)
 		{ "errors", MW_KIND_ERRORS },
 		{ "kpagecount", MW_KIND_KPAGECOUNT },
 		{ "kpageflags", MW_KIND_KPAGEFLAGS },
+		{ "kpagecgroup", MW_KIND_KPAGECGROUP },
 		{ "proc/pids", MW_KIND_IDS },
 	};
 	*ret = (struct mw_tree_place){ 0 };

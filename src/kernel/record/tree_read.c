@@ -60,7 +60,7 @@ static const char *op_name(unsigned i)
 
 static const char *kpage_name(unsigned i)
 {
-	return i == MW_KPAGE_COUNT ? "count" : "flags";
+	return mw_kpage_name((enum mw_kpage)i) + strlen("kpage");
 }
 
 /* One of n names, and a blank. */
@@ -298,7 +298,7 @@ static bool take_sub(const char **pos, const char *end, struct mw_rec_query *que
 	case MW_REC_PROBE:
 		return take_name(pos, end, feature_name, MW_FEATURE_COUNT, &query->sub);
 	case MW_REC_KPAGE:
-		return take_name(pos, end, kpage_name, 2, &query->sub);
+		return take_name(pos, end, kpage_name, MW_KPAGE_KINDS, &query->sub);
 	default:
 		return mw_take_hex_word(pos, end, &query->sub);
 	}
@@ -496,8 +496,8 @@ static line_fn *choose(struct reader *r, enum mw_tree_kind kind)
 		return read_errors_line;
 	case MW_KIND_KPAGECOUNT:
 	case MW_KIND_KPAGEFLAGS:
-		r->spans = &r->rec->kpage[kind == MW_KIND_KPAGECOUNT ? MW_KPAGE_COUNT
-								     : MW_KPAGE_FLAGS];
+	case MW_KIND_KPAGECGROUP:
+		r->spans = &r->rec->kpage[kind - MW_KIND_KPAGECOUNT];
 		return read_kpage_line;
 	case MW_KIND_IDS:
 		r->proc->has_ids = true;

@@ -287,7 +287,7 @@ static struct mw_err *write_kpage(struct writer *w, const struct mw_record *rec,
 	}
 	if (!spans->n)
 		return NULL;
-	return finish_text(w, which == MW_KPAGE_COUNT ? "kpagecount" : "kpageflags");
+	return finish_text(w, "%s", mw_kpage_name(which));
 }
 
 static struct mw_err *write_features(struct writer *w, const struct mw_record *rec)
@@ -313,7 +313,7 @@ static void put_sub(struct writer *w, const struct mw_rec_query *query)
 		put(w, "%s", mw_feature_name((enum mw_feature)query->sub));
 		break;
 	case MW_REC_KPAGE:
-		put(w, "%s", query->sub == MW_KPAGE_COUNT ? "count" : "flags");
+		put(w, "%s", mw_kpage_name(query->sub) + strlen("kpage"));
 		break;
 	default:
 		put(w, "%" PRIx64, query->sub);
@@ -361,7 +361,7 @@ struct mw_err *mw_tree_write(const struct mw_record *rec, const struct mw_tree_s
 	struct writer w = { .sink = sink, .ok = true };
 	struct mw_err *err = write_features(&w, rec);
 
-	for (int i = 0; !err && i < 2; i++)
+	for (unsigned i = 0; !err && i < MW_KPAGE_KINDS; i++)
 		err = write_kpage(&w, rec, (enum mw_kpage)i);
 	for (size_t i = 0; !err && i < rec->procs.n; i++)
 		err = write_proc(&w, rec, rec->procs.items[i]);
