@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`memwhy heap` on the libcs of other Debian suites, to the byte.
 
-usage: MEMWHY=… MEMWHY_HELPERS=…/tests/live libcs.py --cache DIR [SUITE...]
+usage: libcs.py --build DIR --cache DIR [SUITE...]
 
 Runs tests/live/test_heap_exact.py once for each suite, with the pattern program started
 by that libc's own loader. The last line is `N passed, N failed, N skipped`; a suite that
@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import fetch    # noqa: E402
 
 TEST = pathlib.Path(__file__).resolve().parents[1] / "live" / "test_heap_exact.py"
-POINT = re.compile(r"(not )?ok\b.*?(# *skip)?", re.I)
+
 
 
 class Tally:
@@ -39,9 +39,11 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def run_tests(libc, tally):
+def run_tests(build, libc, tally):
     """TAP, each point with the libc in front; a run that breaks off has failed."""
-    env = dict(os.environ, MEMWHY_LOADER=" ".join(libc.argv()))
+    env = dict(os.environ, MEMWHY=str(build / "memwhy"),
+               MEMWHY_HELPERS=str(build / "tests" / "live"),
+               MEMWHY_LOADER=" ".join(libc.argv()))
     plan, seen = None, 0
     with subprocess.Popen([sys.executable, "-B", str(TEST)], env=env, text=True,
                           stdout=subprocess.PIPE) as process:
@@ -62,6 +64,7 @@ def run_tests(libc, tally):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("suites", nargs="*", default=fetch.SUITES, metavar="SUITE")
     args = parser.parse_args()
@@ -78,7 +81,7 @@ def main():
             continue
         done[libc.version] = suite
         print(f"== libc6 {libc}", flush=True)
-        run_tests(libc, tally)
+        run_tests(args.build.resolve(), libc, tally)
     print(tally)
     sys.exit(1 if tally.failed else 0)
 
