@@ -70,6 +70,16 @@ static uint64_t unknown_bytes(const struct mw_heap *heap)
 	return sum;
 }
 
+static struct mw_err *note_nothing(struct mw_reach *reach)
+{
+	bool recorded = mw_source_facts(mw_snapshot_source(reach->snap))->root;
+	return mw_reach_gap(
+		reach, "leaks",
+		recorded ? "no heap is recorded here whose blocks can be walked"
+			 : "no heap was found here whose blocks can be walked",
+		recorded ? "memwhy capture --stop --memory PID DIR" : "");
+}
+
 /* Where blocks were looked for, and where not. */
 static struct mw_err *note_allocators(struct mw_reach *reach)
 {
@@ -77,9 +87,7 @@ static struct mw_err *note_allocators(struct mw_reach *reach)
 	struct mw_err *err = NULL;
 	char what[128];
 	if (!reach->map.n)
-		return mw_reach_gap(reach, "leaks",
-				    "no heap was found here whose blocks can be walked",
-				    "");
+		return note_nothing(reach);
 	for (size_t i = 0; i < heap->n_allocators && !err; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
 		if (i < 64 && (reach->fed >> i & 1))
@@ -96,7 +104,9 @@ static struct mw_err *note_allocators(struct mw_reach *reach)
 static struct mw_err *note_gaps(struct mw_reach *reach, const struct mw_heap_opts *opts)
 {
 	struct mw_err *err = note_allocators(reach);
-	if (!err && !opts->still)
+	if (err || !reach->map.n)
+		return err;
+	if (!opts->still)
 		err = mw_reach_gap(reach, "certainty",
 				   "the target ran while it was read: a block that moved "
 				   "meanwhile looks leaked",
@@ -148,9 +158,9 @@ static struct mw_err *gather(struct mw_reach *reach, const struct mw_heap_opts *
 		err = mw_edges_init(&reach->edges, reach->map.n);
 	if (!err && !(reach->rooted = mw_bits_new(reach->map.n)))
 		err = mw_err_nomem();
-	if (!err)
+	if (!err && reach->map.n)
 		err = mw_reach_contents(reach, &mem);
-	if (!err)
+	if (!err && reach->map.n)
 		err = mw_reach_roots(reach, &mem, opts);
 	return err ? err : note_gaps(reach, opts);
 }

@@ -198,6 +198,8 @@ static void blind_spots(struct mw_out *out, const struct mw_leaks *leaks)
 		mw_out_object_end(out);
 	}
 	mw_out_list_end(out);
+	if (!leaks->live.n)
+		return;
 	mw_out_note(out, 0, "what this cannot see:");
 	for (size_t i = 0; i < leaks->n_blind; i++)
 		mw_out_note(out, 2, leaks->blind[i]);
