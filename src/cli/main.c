@@ -129,7 +129,8 @@
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_free.c cmd_size.c cmd_capture.c cmd_doctor.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_free.c cmd_size.c
+ *     cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
@@ -155,7 +156,6 @@ static const struct mw_cmd *const commands[] = {
 	&mw_cmd_leaks,
 	&mw_cmd_capture,
 	&mw_cmd_doctor,
-
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

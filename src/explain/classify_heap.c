@@ -69,9 +69,7 @@ static const char *evidence_of(struct mw_arena *arena, const struct mw_allocator
 	static const char *const kinds[] = {
 		[MW_AREA_MAIN] = "its main arena, walked chunk by chunk",
 		[MW_AREA_ARENA] = "a heap of an arena, walked chunk by chunk",
-		[MW_AREA_MMAPPED] =
-			"blocks with a mapping of their own, from the chunk's "
-			"header",
+		[MW_AREA_MMAPPED] = "blocks with mappings of their own, by their headers",
 		[MW_AREA_OTHER] = "found from its own structures",
 	};
 	return mw_arena_printf(arena, "%s%s%s: %s", a->name, a->version[0] ? " " : "",

@@ -160,7 +160,7 @@ struct mw_err *mw_rule_leak_suspected(struct mw_explain *ex)
 /* Arenas of threads keep most of what is kept: the cause that has a remedy. */
 static bool arenas_matter(const struct mw_explain *ex, const struct glibc *sum)
 {
-	return sum->n_arenas >= 3 && matters(ex, sum->arena_kept) &&
+	return sum->n_arenas >= 3 && mw_matters(ex, sum->arena_kept, MIB, 10) &&
 	       sum->arena_kept / 2 >= (sum->trimmable + sum->pinned) / 4;
 }
 
@@ -259,7 +259,7 @@ static const char *pinned_claim(struct mw_explain *ex, const struct glibc *sum)
 struct mw_err *mw_rule_heap_pinned(struct mw_explain *ex)
 {
 	struct glibc sum = sum_glibc(ex);
-	if (!matters(ex, sum.pinned) ||
+	if (!mw_matters(ex, sum.pinned, MIB, 10) ||
 	    (arenas_matter(ex, &sum) && sum.arena_pinned >= sum.pinned / 2))
 		return NULL;
 	return mw_find(
