@@ -121,6 +121,13 @@ static void end_holder(struct mw_hold *hold, bool kill_it)
 		;
 }
 
+/* Leaves it to itself: it ends when its work is done. */
+static void let_holder(struct mw_hold *hold)
+{
+	hold->active = false;
+	close(hold->sock);
+}
+
 static struct mw_err *refused(pid_t pid, int task, pid_t tid, int errnum)
 {
 	uint64_t n = 0;
@@ -188,23 +195,23 @@ static struct mw_err *not_copied(pid_t pid, const struct mw_holder_report *repor
 	default:
 		return mw_err_new(MW_ERR_IO, report->errnum, "fork",
 				  "no thread of process %d was where a fork can be put "
-				  "in between (a signal on its way, a restartable "
-				  "sequence, a single step, 32-bit code): try again, or "
-				  "stop it instead (--stop)",
+				  "in between (a signal on its way, a single step, "
+				  "32-bit code): try again, or stop it instead (--stop)",
 				  (int)pid);
 	}
 }
 
-static struct mw_err *left_zombie(const struct mw_hold *hold, int errnum)
+static struct mw_err *left_zombie(pid_t pid, pid_t child, int errnum)
 {
 	return mw_err_new(
 		MW_ERR_IO, errnum, "fork",
 		"the copy of process %d has ended, but stays in it as a zombie, "
 		"process %d: %s",
-		(int)hold->pid, (int)hold->child,
-		errnum == EPERM ? "somebody else traces the process now"
-		: errnum        ? strerror(errnum)
-				: "memwhy's helper was killed");
+		(int)pid, (int)child,
+		errnum == EPERM
+			? "somebody else traces the process now; it goes when they are done"
+		: errnum ? strerror(errnum)
+			 : "memwhy's helper was killed");
 }
 
 static struct mw_err *check_target(pid_t pid, unsigned max_ms)
@@ -229,6 +236,10 @@ static struct mw_err *take(struct mw_hold *hold, struct mw_holder *h)
 	if (heard && !report.errnum) {
 		hold->child = report.child;
 		return NULL;
+	}
+	if (heard && report.what == MW_WHAT_ZOMBIE) {
+		let_holder(hold);
+		return left_zombie(hold->pid, report.child, report.errnum);
 	}
 	end_holder(hold, !heard);
 	return report.what == MW_WHAT_STOP ? fail(hold->pid, h->task, &report)
@@ -303,12 +314,15 @@ struct mw_err *mw_hold_end(struct mw_hold *hold, uint64_t *held_ns, bool *cut)
 	ssize_t sent = send(hold->sock, "", 1, MSG_NOSIGNAL);
 	unsigned ms = hold->child ? FOR_EVER : sent == 1 ? MW_GRACE_MS : 0;
 	bool heard = hear(hold, ms, &report);
-	end_holder(hold, !heard);
+	bool left = hold->child && (!heard || report.what == MW_WHAT_ZOMBIE);
+	/* With that, it still has work to do. */
+	if (heard && left)
+		let_holder(hold);
+	else
+		end_holder(hold, !heard);
 	*held_ns = heard ? report.held_ns : mw_now_ns() - hold->since_ns;
 	*cut = heard ? report.cut : true;
-	if (hold->child && (!heard || report.what == MW_WHAT_ZOMBIE))
-		return left_zombie(hold, report.errnum);
-	return NULL;
+	return left ? left_zombie(hold->pid, hold->child, report.errnum) : NULL;
 }
 
 bool mw_hold_active(const struct mw_hold *hold)

@@ -173,6 +173,8 @@ static void copy(struct mw_holder *h, struct mw_holder_report *report)
 	if (report->errnum) {
 		/* It came too late, or the target was killed: no reason to leave it. */
 		mw_copy_end(h, &end);
+		if (end.what == MW_WHAT_ZOMBIE)
+			*report = end;
 		return;
 	}
 	tell(h, report);
@@ -192,5 +194,7 @@ _Noreturn void mw_holder_run(struct mw_holder *h)
 	else
 		hold(h, &report);
 	tell(h, &report);
+	if (report.what == MW_WHAT_ZOMBIE)
+		mw_copy_reap_late(h);
 	_exit(0);
 }

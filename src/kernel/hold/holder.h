@@ -36,6 +36,7 @@ struct mw_tids {
 struct mw_copy {
 	pid_t child;  /* as we see it; 0: none */
 	pid_t inside; /* as the target sees it, perhaps in a pid namespace */
+	int fd;       /* a pidfd of it when it is being ended; -1: none */
 };
 
 struct mw_holder {
@@ -118,8 +119,11 @@ bool mw_thread_status(int task, pid_t tid, const char *key, uint64_t *ret);
 /* Makes the copy; all threads stand. 0, or errno and what it is about. */
 int mw_copy_make(struct mw_holder *h, struct mw_holder_report *report);
 
-/* Ends the copy and reaps it in the target, which is stopped for that. */
+/* Ends the copy and reaps it in the target, which is stopped for that, once more. */
 void mw_copy_end(struct mw_holder *h, struct mw_holder_report *report);
+
+/* Goes on trying to reap it, for minutes: while somebody else traces the target. */
+void mw_copy_reap_late(struct mw_holder *h);
 
 /* The holder's whole life, in a child that was forked with all signals blocked. */
 _Noreturn void mw_holder_run(struct mw_holder *h);

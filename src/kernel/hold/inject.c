@@ -78,26 +78,35 @@ static bool is_syscall(pid_t tid, uint64_t addr)
 }
 
 /*
- * Inside a restartable sequence a thread that ran elsewhere goes on at the abort
- * handler, which the kernel would not know any more after our call. rseq(2): the
- * descriptor's address lies at 8 of the thread's area; in it start_ip at 8, the
- * length at 16.
+ * Inside a restartable sequence a thread that was scheduled away goes on at the abort
+ * handler. Our call would make the kernel forget that, so we put it there ourselves, by
+ * the kernel's own rules. rseq(2): the descriptor's address lies at 8 of the thread's
+ * area; in it version and flags, then start, length and handler at 8, 16, 24, and
+ * the signature right before the handler. False when it cannot be told, or is not sound.
  */
-static bool is_in_rseq(pid_t tid, uint64_t ip)
+static bool leave_rseq(pid_t tid, uint64_t *ip)
 {
 	struct rseq_config config = { 0 };
-	uint64_t cs, start, len;
+	uint64_t at, kind, start, len, handler, before;
 
 	if (ptrace(GET_RSEQ, tid, (void *)sizeof(config), &config) < 0)
-		return true; /* cannot be told: another thread, which is in a call */
+		return false;
 	if (!config.addr)
-		return false;
-	if (!peek(tid, config.addr + 8, &cs))
 		return true;
-	if (!cs)
+	if (!peek(tid, config.addr + 8, &at))
 		return false;
-	return !peek(tid, cs + 8, &start) || !peek(tid, cs + 16, &len) ||
-	       ip - start < len;
+	if (!at)
+		return true;
+	if (!peek(tid, at, &kind) || !peek(tid, at + 8, &start) ||
+	    !peek(tid, at + 16, &len) || !peek(tid, at + 24, &handler))
+		return false;
+	if (*ip - start >= len)
+		return true;
+	if (kind || handler - start < len || !peek(tid, handler - 8, &before) ||
+	    before >> 32 != config.signature)
+		return false;
+	*ip = handler;
+	return true;
 }
 
 /* A process may have system calls sent back to it as signals (Wine does). */
@@ -110,24 +119,25 @@ static bool is_dispatched(pid_t tid)
 }
 
 /*
- * Where the instruction is if this thread may run it: the one it is just coming from,
- * or when it runs in user space, one that was found before. A thread that entered
+ * Whether this thread may run the call. The instruction is the one it is just coming
+ * from, or when it runs in user space, one that was found before. A thread that entered
  * the kernel in another way (int 0x80) could not be put back exactly.
  */
-static uint64_t find_site(struct mw_holder *h, pid_t tid, bool in_call)
+static bool find_site(struct mw_holder *h, pid_t tid, bool in_call, struct mw_site *ret)
 {
 	struct user_regs_struct regs;
 
 	if (!get_regs(tid, &regs) || regs.cs != USER_CS || (regs.eflags & TRAP_FLAG) ||
 	    ((long)regs.orig_rax >= 0) != in_call)
-		return 0;
-	uint64_t site = in_call ? regs.rip - SYSCALL_LEN : h->site;
-	if (!site || !is_syscall(tid, site) || is_dispatched(tid))
-		return 0;
-	return in_call || !is_in_rseq(tid, regs.rip) ? site : 0;
+		return false;
+	ret->addr = in_call ? regs.rip - SYSCALL_LEN : h->site;
+	ret->back = regs.rip;
+	return ret->addr && is_syscall(tid, ret->addr) && !is_dispatched(tid) &&
+	       (in_call || leave_rseq(tid, &ret->back));
 }
 
-pid_t mw_inject_choose(struct mw_holder *h, uint64_t *site, enum mw_holder_what *what)
+pid_t mw_inject_choose(struct mw_holder *h, struct mw_site *site,
+		       enum mw_holder_what *what)
 {
 	const struct mw_tids *t = h->tids;
 	size_t n = t->n < N_LOOKED_AT ? t->n : N_LOOKED_AT;
@@ -136,10 +146,8 @@ pid_t mw_inject_choose(struct mw_holder *h, uint64_t *site, enum mw_holder_what 
 	for (size_t i = 0; i < 2 * n; i++) {
 		pid_t tid = t->list[i % n];
 		uint64_t mode = 0;
-		if (t->state[tid] != MW_TID_STANDS || t->sig[tid])
-			continue;
-		*site = find_site(h, tid, i < n);
-		if (!*site)
+		if (t->state[tid] != MW_TID_STANDS || t->sig[tid] ||
+		    !find_site(h, tid, i < n, site))
 			continue;
 		/* A kernel without seccomp has no such line. */
 		if (!mw_thread_status(h->task, tid, "\nSeccomp:", &mode) || !mode)
@@ -255,7 +263,8 @@ static void prepare(struct user_regs_struct *regs, uint64_t site,
 	regs->r8 = call->args[4];
 }
 
-int mw_inject_run(struct mw_holder *h, pid_t tid, uint64_t site, struct mw_call *call)
+int mw_inject_run(struct mw_holder *h, pid_t tid, const struct mw_site *site,
+		  struct mw_call *call)
 {
 	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE;
 	uint64_t mask, all = ~0ull;
@@ -267,7 +276,8 @@ int mw_inject_run(struct mw_holder *h, pid_t tid, uint64_t site, struct mw_call 
 	    ptrace(PTRACE_SETOPTIONS, tid, NULL, options) != 0)
 		return errno;
 	regs = saved;
-	prepare(&regs, site, call);
+	prepare(&regs, site->addr, call);
+	saved.rip = site->back;
 	/* A signal that comes now shall find the thread as it was. */
 	if (ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(all), &all) != 0)
 		return errno;
@@ -292,14 +302,16 @@ bool mw_inject_is_known(void)
 	return false;
 }
 
-pid_t mw_inject_choose(struct mw_holder *h, uint64_t *site, enum mw_holder_what *what)
+pid_t mw_inject_choose(struct mw_holder *h, struct mw_site *site,
+		       enum mw_holder_what *what)
 {
 	(void)h, (void)site;
 	*what = MW_WHAT_UNSAFE;
 	return 0;
 }
 
-int mw_inject_run(struct mw_holder *h, pid_t tid, uint64_t site, struct mw_call *call)
+int mw_inject_run(struct mw_holder *h, pid_t tid, const struct mw_site *site,
+		  struct mw_call *call)
 {
 	(void)h, (void)tid, (void)site, (void)call;
 	return ENOSYS;

@@ -19,14 +19,18 @@ struct mw_call {
 	bool was_late; /* it took longer than the others may stand: they were let go */
 };
 
-/*
- * Picks a stopped thread in which a call may be run now, and where the instruction is.
- * 0: none, *what tells why.
- */
-pid_t mw_inject_choose(struct mw_holder *h, uint64_t *site, enum mw_holder_what *what);
+/* Where a thread runs the call, and where it goes on afterwards. */
+struct mw_site {
+	uint64_t addr, back;
+};
+
+/* Picks a stopped thread in which a call may be run now. 0: none, *what tells why. */
+pid_t mw_inject_choose(struct mw_holder *h, struct mw_site *site,
+		       enum mw_holder_what *what);
 
 /* Runs it. 0 also when the call itself failed; errno when it could not be run. */
-int mw_inject_run(struct mw_holder *h, pid_t tid, uint64_t site, struct mw_call *call);
+int mw_inject_run(struct mw_holder *h, pid_t tid, const struct mw_site *site,
+		  struct mw_call *call);
 
 /* Whether all this is known for the machine memwhy was built for. */
 bool mw_inject_is_known(void);
