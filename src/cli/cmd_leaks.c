@@ -151,6 +151,9 @@ static struct mw_err *look_and_judge(struct mw_cli *cli, pid_t pid, struct wish 
 		return err;
 	wish->leaks.heap.still = !mw_look_stopped(*look)->cut;
 	err = mw_reach_judge(mw_look_taken(*look), &wish->leaks, leaks);
+	if (!err && mw_look_unrecorded(*look) &&
+	    !mw_cli_is_limited(mw_look_whose(*look)))
+		err = mw_look_note_unrecorded(*look);
 	if (!err)
 		err = mw_look_end(*look, stopped);
 	return err;

@@ -22,10 +22,15 @@
 
 /* A recorded process, small so that the loop over all of its calls is short. */
 #define TREE MW_TREES "/bash"
+/* One with its memory, a heap with a few leaks in it. */
+#define TREE_WITH_MEMORY MW_TREES "/keeper"
 /* In its code. */
 #define BASH_TEXT "55b700786000"
 
 enum { MAX_CALLS = 20000 };
+
+/* The one that is looked at. */
+static const char *tree_dir = TREE;
 
 struct result {
 	struct mw_err *err;
@@ -52,7 +57,8 @@ static struct result run_on(const struct mw_cmd *cmd, struct mw_source *src, cha
 	size_t len;
 	FILE *real = stdout;
 	cli.opts.value[MW_OPT_JSON] = "";
-	cli.opts.value[MW_OPT_ROOT] = TREE; /* without an operand: the recorded process */
+	cli.opts.value[MW_OPT_ROOT] =
+		tree_dir; /* without an operand: the recorded process */
 	if (id)
 		cli.opts.value[id] = value;
 	stdout = open_memstream(&r.text, &len);
@@ -69,7 +75,7 @@ static struct result run_flaky(const struct mw_cmd *cmd, struct mw_flaky_opts op
 {
 	mw_auto_source tree = NULL;
 	mw_auto_source flaky = NULL;
-	assert_null(mw_source_open_tree(TREE, &tree));
+	assert_null(mw_source_open_tree(tree_dir, &tree));
 	assert_null(mw_flaky_open(tree, &opts, &flaky));
 	struct result r = run_on(cmd, flaky, args, n_args, value, id);
 	r.calls = mw_flaky_calls(flaky);
@@ -180,6 +186,14 @@ static void map_views_survive(void **state)
 	loop_modes(&mw_cmd_map, BASH_TEXT, MW_OPT_AT);
 }
 
+static void leaks_survives(void **state)
+{
+	(void)state;
+	tree_dir = TREE_WITH_MEMORY;
+	loop_modes(&mw_cmd_leaks, NULL, MW_OPT_END);
+	tree_dir = TREE;
+}
+
 static void doctor_survives(void **state)
 {
 	(void)state;
@@ -246,6 +260,7 @@ int main(void)
 		cmocka_unit_test(why_by_smaps_survives),
 		cmocka_unit_test(map_survives),
 		cmocka_unit_test(map_views_survive),
+		cmocka_unit_test(leaks_survives),
 		cmocka_unit_test(doctor_survives),
 		cmocka_unit_test(capture_survives),
 	};

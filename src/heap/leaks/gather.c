@@ -70,16 +70,6 @@ static uint64_t unknown_bytes(const struct mw_heap *heap)
 	return sum;
 }
 
-static struct mw_err *note_nothing(struct mw_reach *reach)
-{
-	bool recorded = mw_source_facts(mw_snapshot_source(reach->snap))->root;
-	return mw_reach_gap(
-		reach, "leaks",
-		recorded ? "no heap is recorded here whose blocks can be walked"
-			 : "no heap was found here whose blocks can be walked",
-		recorded ? "memwhy capture --stop --memory PID DIR" : "");
-}
-
 /* Where blocks were looked for, and where not. */
 static struct mw_err *note_allocators(struct mw_reach *reach)
 {
@@ -87,7 +77,9 @@ static struct mw_err *note_allocators(struct mw_reach *reach)
 	struct mw_err *err = NULL;
 	char what[128];
 	if (!reach->map.n)
-		return note_nothing(reach);
+		return mw_reach_gap(reach, "leaks",
+				    "no heap was found here whose blocks can be walked",
+				    "");
 	for (size_t i = 0; i < heap->n_allocators && !err; i++) {
 		const struct mw_allocator *a = &heap->allocators[i];
 		if (i < 64 && (reach->fed >> i & 1))
@@ -99,6 +91,38 @@ static struct mw_err *note_allocators(struct mw_reach *reach)
 				   "");
 	}
 	return err;
+}
+
+/* An allocator none of whose sums is off: what it calls live is live. */
+static bool is_sound(const struct mw_allocator *a, size_t *n_failed)
+{
+	bool sound = true;
+	for (size_t i = 0; i < a->n_checks; i++) {
+		if (a->checks[i].ok)
+			continue;
+		/* A mapped block that was not found is searched for pointers all the
+		 * same. */
+		sound = sound && !strncmp(a->checks[i].name, "mmapped", 7);
+		++*n_failed;
+	}
+	return sound;
+}
+
+static struct mw_err *note_checks(struct mw_reach *reach)
+{
+	const struct mw_heap *heap = reach->heap;
+	size_t n_failed = 0;
+	char what[64];
+	for (size_t i = 0; i < heap->n_allocators; i++)
+		if (!is_sound(&heap->allocators[i], &n_failed))
+			reach->unsure = true;
+	if (!n_failed)
+		return NULL;
+	snprintf(what, sizeof(what), "%zu sums of the heap", n_failed);
+	return mw_reach_gap(reach, what,
+			    "they do not come out as they must: which blocks are live is "
+			    "not sure (memwhy heap --checks)",
+			    "");
 }
 
 static struct mw_err *note_gaps(struct mw_reach *reach, const struct mw_heap_opts *opts)
@@ -116,6 +140,8 @@ static struct mw_err *note_gaps(struct mw_reach *reach, const struct mw_heap_opt
 				   "not known: a block that only a register leads to "
 				   "looks leaked",
 				   "");
+	if (!err)
+		err = note_checks(reach);
 	if (!err)
 		err = bytes_gap(reach, reach->unread, "memory",
 				"could not be read: blocks that it leads to look leaked");
@@ -143,11 +169,23 @@ static struct mw_err *walk(struct mw_reach *reach, const struct mw_heap_opts *op
 	return err;
 }
 
-/* Order matters: what is small and may move comes last. */
+/* How often structures of the target could not be read until now. */
+static size_t n_refused(const struct mw_snapshot *snap)
+{
+	size_t n, sum = 0;
+	const struct mw_refusal *refusals =
+		mw_source_refusals(mw_snapshot_source(snap), &n);
+	for (size_t i = 0; i < n; i++)
+		if (strstr(refusals[i].what, "memory"))
+			sum += refusals[i].n;
+	return sum;
+}
+
 static struct mw_err *gather(struct mw_reach *reach, const struct mw_heap_opts *opts)
 {
 	mw_auto_memory mem = { 0 };
 	struct mw_err *err = mw_memory_init(&mem, reach->snap, MW_READ_CONTENTS, WINDOW);
+	size_t refused = n_refused(reach->snap);
 	mem.still = opts->still;
 	reach->unsure = !opts->still;
 	if (!err)
@@ -162,6 +200,7 @@ static struct mw_err *gather(struct mw_reach *reach, const struct mw_heap_opts *
 		err = mw_reach_contents(reach, &mem);
 	if (!err && reach->map.n)
 		err = mw_reach_roots(reach, &mem, opts);
+	reach->unsure = reach->unsure || n_refused(reach->snap) != refused;
 	return err ? err : note_gaps(reach, opts);
 }
 

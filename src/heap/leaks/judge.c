@@ -25,6 +25,22 @@ struct leaks {
 	struct mw_heap_gap_vec gaps;
 };
 
+/* Readings that failed without failing the answer, also those of names and samples. */
+static struct mw_err *add_refusals(struct leaks *leaks)
+{
+	size_t n;
+	const struct mw_refusal *refusals =
+		mw_source_refusals(mw_snapshot_source(leaks->reach->snap), &n);
+	for (size_t i = 0; i < n; i++) {
+		struct mw_gap gap = { mw_arena_strdup(&leaks->arena, refusals[i].what),
+				      mw_arena_strdup(&leaks->arena, refusals[i].why),
+				      "" };
+		if (!gap.what || !gap.why || !mw_vec_add(&leaks->gaps, gap))
+			return mw_err_nomem();
+	}
+	return NULL;
+}
+
 static struct mw_err *join_gaps(struct leaks *leaks)
 {
 	const struct mw_heap *heap = leaks->reach->heap;
@@ -34,9 +50,10 @@ static struct mw_err *join_gaps(struct leaks *leaks)
 	for (size_t i = 0; i < heap->n_gaps; i++)
 		if (!mw_vec_add(&leaks->gaps, heap->gaps[i]))
 			return mw_err_nomem();
+	struct mw_err *err = add_refusals(leaks);
 	leaks->pub.gaps = leaks->gaps.items;
 	leaks->pub.n_gaps = leaks->gaps.n;
-	return NULL;
+	return err;
 }
 
 static void add(struct mw_blocks *sum, const struct mw_blocks *blocks)
