@@ -82,21 +82,31 @@ def look(target, *args):
 
 
 def whole_look(target, cached):
+    """What is wrong, as texts, and by how much Rss fell at malloc_trim(0)."""
     wrong, heap = look(target)
     compare_info(wrong, heap, target)
     if cached:
         compare_cached(wrong, heap, target)
     predicted = sum(libc["free"]["trimmable"] for libc in heaps.glibcs(heap))
-    wrong.equal(target.trimmed(), predicted, "what malloc_trim gave and the prediction")
-    return [str(w) for w in wrong]
+    fell = target.trimmed()
+    wrong.equal(fell, predicted, "what malloc_trim gave and the prediction")
+    return list(wrong), fell
+
+
+STEPS = ("filled", "free", "grow")
+
+
+def looks(target, label, cached=False):
+    """(label and step, what is wrong, fall of Rss) of a pattern in three states."""
+    for step in STEPS:
+        if step != "filled":
+            target.change(step)
+        yield f"{label}, {step}", *whole_look(target, cached and step == "filled")
 
 
 def stands(wrong, target, label, cached=False):
-    for step in ("filled", "free", "grow"):
-        if step != "filled":
-            target.change(step)
-        wrong += [f"{label}, {step}: {text}"
-                  for text in whole_look(target, cached and step == "filled")]
+    for where, texts, _ in looks(target, label, cached):
+        wrong += [f"{where}: {text}" for text in texts]
 
 
 def requested_sizes(target):
@@ -180,4 +190,5 @@ def old_libcs():
     live.check(versions and max(versions) <= (2, 31), f"versions {sorted(versions)}")
 
 
-live.main()
+if __name__ == "__main__":
+    live.main()

@@ -53,6 +53,8 @@ def real(name):
             wrong.true(libc["checks"], "glibc: nothing was checked")
             wrong.equal(libc["depth"], "walked", "glibc: depth")
         for total in running.totals(heap):
+            print(f"# {name}: {total.what}: {total.found}, it says {total.said}",
+                  flush=True)
             wrong.true(total.holds(), f"{total.what}: {total.found}, the program says "
                        f"{total.said} (may differ by {total.slack})")
         check_attributed(wrong, heap, live.rollup(running.pid)["Rss"])
@@ -60,4 +62,5 @@ def real(name):
     wrong.settle()
 
 
-live.main()
+if __name__ == "__main__":
+    live.main()

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Scores memwhy beside LSan and valgrind on the same program (leaky.c), plants leaks in
-real programs, and writes the tables of docs/heap-proof.md.
+"""Compares heaps with the truth of the programs (pattern.c), totals with what real
+programs report, scores leaks beside LSan and valgrind on the same program (leaky.c),
+plants leaks in real programs, and writes the tables of docs/heap-proof.md.
 
 usage: MEMWHY=… MEMWHY_HELPERS=…/tests/live score.py [--write]
 
-With --write the part of the page between its two marks is replaced; else it is printed."""
+With --write the parts of the page between marks are replaced; else they are printed."""
 
 import pathlib
 import subprocess
@@ -14,11 +15,12 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import heaps    # noqa: E402
-import leaks    # noqa: E402
+import heaps             # noqa: E402
+import leaks             # noqa: E402
+import realheaps         # noqa: E402
+import test_heap_exact   # noqa: E402
 
 PAGE = HERE.parents[2] / "docs" / "heap-proof.md"
-BEGIN, END = "<!-- scored: begin -->", "<!-- scored: end -->"
 SURE = {"memwhy": ("certain", "likely"), "LSan": ("leaked",),
         "valgrind": ("definitely", "indirectly")}
 
@@ -66,6 +68,39 @@ def planted_table():
     return out
 
 
+def patterns_table():
+    """Every pattern with every tunable, in three states each."""
+    out = [row(["pattern", "live blocks", "live bytes", "looks", "exact",
+                "largest fall of Rss at malloc_trim(0), as predicted"]),
+           row(["---"] * 6)]
+    for name in test_heap_exact.NAMES:
+        n, exact, most = 0, 0, 0
+        for label, text in test_heap_exact.TUNABLES.items():
+            with heaps.Pattern(name, **test_heap_exact.tunable(text)) as target:
+                filled = target.truth
+                for _, wrong, fell in test_heap_exact.looks(target, label):
+                    n, exact, most = n + 1, exact + (not wrong), max(most, fell)
+        out.append(row([name, *(f"{sum(t[key] for t in filled):,}"
+                                for key in ("blocks", "bytes")),
+                        str(n), str(exact), f"{most // 1024:,} KiB"]))
+    return out
+
+
+def real_table():
+    out = [row(["program", "what", "memwhy", "the program says", "off by"]),
+           row(["---"] * 5)]
+    for name, run in realheaps.PROGRAMS.items():
+        with run() as running:
+            heap = heaps.heap_json(running.pid)
+            checks = [c for a in heap["allocators"] for c in a["checks"]]
+            held = sum(c["ok"] for c in checks)
+            out.append(row([name, "identities that hold", f"{held} of {len(checks)}", "",
+                            ""]))
+            out += [row([name, t.what, f"{t.found:,}", f"{t.said:,}",
+                         f"{t.found - t.said:+,}"]) for t in running.totals(heap)]
+    return out
+
+
 def versions():
     valgrind = heaps.version_of(["valgrind", "--version"])
     gcc = heaps.version_of(["gcc", "-dumpfullversion"])
@@ -75,22 +110,34 @@ def versions():
     return f"{memwhy}; LSan of gcc {gcc}; valgrind {valgrind}; glibc {libc}."
 
 
-def tables():
+def scores_of_leaks():
     with leaks.Leaky() as target:
         mine = leaks.score_memwhy(target)
-    scores = [mine, leaks.score_lsan(), leaks.score_valgrind()]
-    return "\n".join([versions(), "", *kinds_table(scores), "", *planted_table()])
+    return kinds_table([mine, leaks.score_lsan(), leaks.score_valgrind()])
+
+
+# Each stands between <!-- NAME: begin --> and <!-- NAME: end -->.
+TABLES = {
+    "versions": lambda: [versions()],
+    "patterns": patterns_table,
+    "real": real_table,
+    "kinds": scores_of_leaks,
+    "planted": planted_table,
+}
 
 
 def main():
-    text = tables()
-    if sys.argv[1:] != ["--write"]:
-        print(text)
-        return
     page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    for name, make in TABLES.items():
+        text = "\n".join(make())
+        if sys.argv[1:] != ["--write"]:
+            print(text, end="\n\n", flush=True)
+            continue
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}\n{text}\n{end}{after}"
+        PAGE.write_text(page)
 
 
 main()
