@@ -317,7 +317,8 @@ static char *answer(const struct mw_explanation *ex, bool map, enum mw_format fo
 		if (!err2)
 			err2 = mw_view_map(out, &shown);
 	} else {
-		err2 = mw_view_why(out, ex, &stop, true);
+		const struct mw_gap_list none = { 0 };
+		err2 = mw_view_why(out, ex, &none, &stop, true);
 	}
 	mw_auto_err err3 = mw_out_finish(out);
 	FUZZ_CHECK(!err2 && !err3);
@@ -376,11 +377,15 @@ static void explain(struct hostile *src)
 		.jobs = 1,
 	};
 	struct mw_snapshot *snap = NULL;
+	struct mw_heap *heap = NULL;
 	struct mw_explanation *ex = NULL;
 	mw_auto_err err = mw_snapshot_take(&src->base, TARGET_PID, &opts, &snap);
 	if (err)
 		return;
-	mw_auto_err again = mw_explain(snap, NULL, &ex);
+	/* Whatever a walk makes of such memory, the account conserves. */
+	const struct mw_heap_opts heap_opts = { .still = true };
+	mw_auto_err unwalked = mw_heap_take(snap, &heap_opts, &heap);
+	mw_auto_err again = mw_explain(snap, heap, &ex);
 	FUZZ_CHECK(!again || again->code == MW_ERR_NOMEM);
 	if (!again) {
 		check_segments(snap, ex->layout);
@@ -392,6 +397,7 @@ static void explain(struct hostile *src)
 		}
 	}
 	mw_explanation_free(ex);
+	mw_heap_free(heap);
 	mw_snapshot_free(snap);
 }
 
