@@ -62,6 +62,7 @@ enum mw_file {
 	MW_FILE_VMSTAT,
 	MW_FILE_PRESSURE, /* of memory */
 	MW_FILE_SWAPS,
+	MW_FILE_CPUINFO,
 	MW_FILE_ZRAM, /* what the first compressed swap device holds */
 	MW_FILE_COUNT,
 };

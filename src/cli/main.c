@@ -60,6 +60,8 @@
  *     memory.[ch]         the target's memory, and only what is present of it
  *     machine.[ch]        the whole machine's memory, a cgroup's, and how tight it is
  *     access.[ch]         what this user may read, and the commands that help
+ *   src/model/frame/      one page, in all detail
+ *     frame.[ch] sharers.c
  *   src/model/pages/      the page engine
  *     walk.[ch] words.c   which ranges to read, and reading them
  *     refine.c frames.c   zero pages, huge pages; map counts of shared frames
@@ -117,6 +119,7 @@
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
  *     free.[ch] free_classic.c          the machine
+ *     page.[ch]           one page
  *     capture.[ch] doctor.[ch]
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
@@ -129,7 +132,7 @@
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_free.c cmd_size.c
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_page.c cmd_free.c cmd_size.c
  *     cmd_capture.c cmd_doctor.c
  *     opts.[ch]           every option there is, and reading them
  *     target.c            from operands to a process, a snapshot, a writer
@@ -148,8 +151,8 @@
 #include <string.h>
 
 static const struct mw_cmd *const commands[] = {
-	&mw_cmd_why,  &mw_cmd_map,   &mw_cmd_free,    &mw_cmd_size,
-	&mw_cmd_heap, &mw_cmd_leaks, &mw_cmd_capture, &mw_cmd_doctor,
+	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap,    &mw_cmd_leaks,  &mw_cmd_page,
+	&mw_cmd_free, &mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

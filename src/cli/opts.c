@@ -88,6 +88,8 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 	[MW_OPT_LIVE] = { "live", 0, "PID", false,
 			  "what of each section is resident in this process" },
 	[MW_OPT_VS] = { "vs", 0, "FILE", false, "what this build has more, or less" },
+	[MW_OPT_SAME] = { "same", 0, NULL, false,
+			  "one address in several processes: which frames they have" },
 	[MW_OPT_FREE_KIBI] = { "kibi", 'k', NULL, false, "procps' table in KiB" },
 	[MW_OPT_FREE_MEBI] = { "mebi", 'm', NULL, false, "in MiB" },
 	[MW_OPT_FREE_GIBI] = { "gibi", 'g', NULL, false, "in GiB" },

@@ -76,6 +76,8 @@ enum mw_opt_id {
 	MW_OPT_SEGMENTS,
 	MW_OPT_LIVE,
 	MW_OPT_VS,
+	/* page */
+	MW_OPT_SAME,
 	/* free: procps' own */
 	MW_OPT_FREE_KIBI,
 	MW_OPT_FREE_MEBI,

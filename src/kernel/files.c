@@ -35,6 +35,7 @@ static const struct mw_file_place places[MW_FILE_COUNT] = {
 	[MW_FILE_VMSTAT] = { "vmstat", MW_SCOPE_PROC },
 	[MW_FILE_PRESSURE] = { "pressure/memory", MW_SCOPE_PROC },
 	[MW_FILE_SWAPS] = { "swaps", MW_SCOPE_PROC },
+	[MW_FILE_CPUINFO] = { "cpuinfo", MW_SCOPE_PROC },
 	[MW_FILE_ZRAM] = { "block/zram0/mm_stat", MW_SCOPE_SYS },
 };
 
