@@ -179,6 +179,44 @@ def stirred(name):
     wrong.settle()
 
 
+@live.cases_for(chosen(NAMES), str)
+def accounted(name):
+    """`memwhy PID` says the same as `memwhy heap PID`, and its account is Rss"""
+    wrong = heaps.Wrong()
+    with heaps.Pattern(name) as target:
+        libcs = heaps.glibcs(heaps.heap_json(target.looked_at))
+        with live.stopped(target.looked_at):
+            why = live.why_json(target.looked_at, codes=(0, 1, 3))
+            wrong.equal(why["rss"], live.rollup(target.looked_at)["Rss"], "rss")
+        live.check_why(why)
+        bytes_of = {row["cause"]: row["bytes"] for row in why["account"]}
+        for cause, parts in (("heap-trimmable", ["trimmable"]),
+                             ("heap-kept", ["pinned", "untrimmable"])):
+            want = sum(libc["free"][part] for libc in libcs for part in parts)
+            wrong.equal(bytes_of.get(cause, 0), want, cause)
+        lived = sum(libc["live"]["bytes"] for libc in libcs)
+        wrong.true(0 < bytes_of["heap-live"] <= lived, "more live resident than there is")
+        for finding in why["findings"]:
+            if finding["id"] == "heap-trimmable":
+                wrong.equal(target.trimmed(), finding["bytes"], "what trimming gave")
+    wrong.settle()
+
+
+@live.case
+def remedy():
+    """a pinned mmap threshold returns what the finding says"""
+    with heaps.Pattern("dynamic") as target:
+        why = live.why_json(target.pid, codes=(0, 1, 3))
+        before = live.rollup(target.pid)["Rss"]
+        found = [f for f in why["findings"] if f["id"] == "heap-mmap-threshold"]
+    live.check(found, f"no such finding: {[f['id'] for f in why['findings']]}")
+    with heaps.Pattern("dynamic", MALLOC_MMAP_THRESHOLD_="131072") as target:
+        saved = before - live.rollup(target.pid)["Rss"]
+    # Headers of mappings, the part of a page at each end.
+    live.check(abs(saved - found[0]["bytes"]) < 128 << 10,
+               f"saved {saved}, predicted {found[0]['bytes']}")
+
+
 @live.case
 def old_libcs():
     """the pattern program asks for no symbol that glibc 2.31 does not have"""
