@@ -158,6 +158,7 @@ static struct mw_err *look_same(struct mw_cli *cli, char *operand,
 		return err;
 	/* One that is closed to us does not hide the others. */
 	ret->refused = true;
+	ret->frame.count = UINT64_MAX;
 	ret->no_frames = mw_arena_strdup(arena, err->msg);
 	mw_err_free(err);
 	return ret->no_frames ? NULL : mw_err_nomem();

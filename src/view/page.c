@@ -459,7 +459,9 @@ static struct mw_err *same_headline(struct mw_out *out, uint64_t addr,
 		ok = mw_buf_printf(&text, "; which frames they have is hidden.");
 	else if (ok)
 		ok = mw_buf_printf(&text, ", in %zu frame%s.", frames,
-				   frames == 1 ? ": it is shared" : "s");
+				   frames != 1   ? "s"
+				   : present > 1 ? ": it is shared"
+						 : "");
 	if (!ok)
 		return mw_err_nomem();
 	mw_out_headline(out, mw_buf_str(&text));
