@@ -38,8 +38,10 @@ static int setup(void **state)
 	bool shm = access("/dev/shm", W_OK) == 0;
 	snprintf(s->dir, sizeof(s->dir), "%s/memwhy-core-XXXXXX",
 		 shm ? "/dev/shm" : "/tmp");
-	if (!mkdtemp(s->dir))
+	if (!mkdtemp(s->dir)) {
+		free(s);
 		return -1;
+	}
 	snprintf(s->core, sizeof(s->core), "%s/core", s->dir);
 	snprintf(s->exe, sizeof(s->exe), "%s/program", s->dir);
 	*state = s;
