@@ -73,12 +73,12 @@ struct mw_err *mw_block_map_area(struct mw_block_map *map, uint64_t start, uint6
 	return NULL;
 }
 
-static struct mw_cell *make_tile(struct mw_block_map *map, uint64_t addr)
+static struct mw_tile_cell *make_tile(struct mw_block_map *map, uint64_t addr)
 {
-	struct mw_cell ***top = &map->tops[addr >> 32];
+	struct mw_tile_cell ***top = &map->tops[addr >> 32];
 	if (!*top)
 		*top = calloc(MW_TOP_TILES, sizeof(**top));
-	struct mw_cell *cells = *top ? calloc(MW_TILE_CELLS, sizeof(*cells)) : NULL;
+	struct mw_tile_cell *cells = *top ? calloc(MW_TILE_CELLS, sizeof(*cells)) : NULL;
 	struct mw_tile tile = { addr & ~(uint64_t)(MW_TILE - 1), cells };
 	if (!cells || !mw_vec_add(&map->tiles, tile)) {
 		free(cells);
@@ -118,7 +118,7 @@ static struct mw_err *add_one(struct mw_block_map *map, const struct mw_block *b
 {
 	uint64_t start = block->addr & ~(uint64_t)(MW_GRANULE - 1);
 	uint64_t end = block->addr + block->len;
-	struct mw_cell *cells = mw_block_cells(map, start);
+	struct mw_tile_cell *cells = mw_block_cells(map, start);
 	if (add_to_last(map, block))
 		return NULL;
 	if (!cells)
@@ -209,7 +209,7 @@ static uint32_t number_tile(struct mw_tile *tile, uint32_t first)
 {
 	uint16_t last = MW_CELL_NONE;
 	for (unsigned i = 0; i < MW_TILE_CELLS; i++) {
-		struct mw_cell *cell = &tile->cells[i];
+		struct mw_tile_cell *cell = &tile->cells[i];
 		cell->first = first;
 		cell->last = last;
 		if (!cell->starts)
@@ -322,7 +322,7 @@ static uint32_t find_span(const struct mw_block_map *map, uint64_t addr)
 
 uint32_t mw_block_find(const struct mw_block_map *map, uint64_t addr)
 {
-	const struct mw_cell *cell = mw_block_cells(map, addr);
+	const struct mw_tile_cell *cell = mw_block_cells(map, addr);
 	if (!cell)
 		return find_span(map, addr);
 	cell += addr / MW_CELL % MW_TILE_CELLS;
@@ -376,7 +376,7 @@ uint64_t mw_block_addr(const struct mw_block_map *map, uint32_t block)
 		else
 			hi = mid;
 	}
-	const struct mw_cell *cells = map->tiles.items[lo].cells;
+	const struct mw_tile_cell *cells = map->tiles.items[lo].cells;
 	unsigned low = 0, high = MW_TILE_CELLS;
 	while (high - low > 1) {
 		unsigned mid = low + (high - low) / 2;

@@ -26,7 +26,7 @@ enum {
 /* No block. */
 #define MW_NO_BLOCK UINT32_MAX
 
-struct mw_cell {
+struct mw_tile_cell {
 	uint64_t starts; /* of its 64 granules, in which a block begins */
 	uint32_t first;  /* the number of the first block that begins here or later */
 	uint16_t last;   /* granule of the tile where the last one before it begins */
@@ -34,7 +34,7 @@ struct mw_cell {
 
 struct mw_tile {
 	uint64_t start;
-	struct mw_cell *cells;
+	struct mw_tile_cell *cells;
 };
 
 /* A heap area, and its blocks in the order they came. */
@@ -56,8 +56,8 @@ struct mw_span {
 };
 
 struct mw_block_map {
-	struct mw_cell ***tops; /* by bits 32 and up, then by tile; NULL: no tile */
-	uint8_t *used;          /* a bit for each top with heap in it */
+	struct mw_tile_cell ***tops; /* by bits 32 and up, then by tile; NULL: no tile */
+	uint8_t *used;               /* a bit for each top with heap in it */
 	struct {
 		MW_VEC(struct mw_tile);
 	} tiles; /* ascending, once finished */
@@ -82,6 +82,7 @@ struct mw_block_map {
 	uint64_t last;       /* its start */
 };
 
+/* An empty one. NOMEM; to be deinitialised in any case. */
 struct mw_err *mw_block_map_init(struct mw_block_map *map) MW_MUST_USE;
 void mw_block_map_deinit(struct mw_block_map *map);
 
@@ -112,10 +113,10 @@ static inline bool mw_block_map_near(const struct mw_block_map *map, uint64_t ad
 }
 
 /* The cells of the tile an address lies in, or NULL. */
-static inline struct mw_cell *mw_block_cells(const struct mw_block_map *map,
-					     uint64_t addr)
+static inline struct mw_tile_cell *mw_block_cells(const struct mw_block_map *map,
+						  uint64_t addr)
 {
-	struct mw_cell **top = addr >> 48 ? NULL : map->tops[addr >> 32];
+	struct mw_tile_cell **top = addr >> 48 ? NULL : map->tops[addr >> 32];
 	return top ? top[addr / MW_TILE % MW_TOP_TILES] : NULL;
 }
 
@@ -125,7 +126,7 @@ uint32_t mw_block_find(const struct mw_block_map *map, uint64_t addr);
 /* The block that begins just there, or MW_NO_BLOCK. */
 static inline uint32_t mw_block_starting(const struct mw_block_map *map, uint64_t addr)
 {
-	const struct mw_cell *cell = mw_block_cells(map, addr);
+	const struct mw_tile_cell *cell = mw_block_cells(map, addr);
 	uint64_t bit = UINT64_C(1) << (addr / MW_GRANULE % 64);
 	if (addr % MW_GRANULE || !cell)
 		return MW_NO_BLOCK;

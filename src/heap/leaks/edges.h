@@ -43,6 +43,7 @@ struct mw_edges {
 	uint64_t *hinted; /* bits: blocks that something outside the heap hints at */
 };
 
+/* Without edges, of so many blocks. NOMEM; to be deinitialised in any case. */
 struct mw_err *mw_edges_init(struct mw_edges *edges, uint32_t n_blocks) MW_MUST_USE;
 void mw_edges_deinit(struct mw_edges *edges);
 

@@ -6,14 +6,14 @@
 
 /* What conservative marking cannot see, whatever is read. */
 static const char *const blind[] = {
-	"pointers that are xor-ed, compressed to 32 bits, or kept as a distance: what they "
-	"lead to looks leaked",
-	"pointers with a tag in their upper 16 bits, or at a place that is no multiple of "
-	"8: what only they lead to counts as possible",
-	"pointers in files, pipes, sockets, other processes or a device: what they lead to "
-	"looks leaked",
-	"values that happen to be an address, and pointers nobody uses any more: what they "
-	"lead to looks in use",
+	"pointers that are xor-ed, compressed to 32 bits, or kept as a distance: what "
+	"they lead to looks leaked",
+	"pointers with a tag in their upper 16 bits, or at a place that is no multiple "
+	"of 8: what only they lead to counts as possible",
+	"pointers in files, pipes, sockets, other processes or a device: what they lead "
+	"to looks leaked",
+	"values that happen to be an address, and pointers nobody uses any more: what "
+	"they lead to looks in use",
 	"blocks that a runtime allots inside its own memory",
 };
 

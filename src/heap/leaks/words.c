@@ -51,7 +51,7 @@ static void resolve(struct mw_words_in *in, uint64_t addr, uint32_t from)
 /* A pointer's cell is asked for now and looked at sixteen pointers later. */
 static void pointer(struct mw_words_in *in, uint64_t addr, uint32_t from)
 {
-	const struct mw_cell *cells = mw_block_cells(&in->reach->map, addr);
+	const struct mw_tile_cell *cells = mw_block_cells(&in->reach->map, addr);
 	if (cells)
 		__builtin_prefetch(&cells[addr / MW_CELL % MW_TILE_CELLS]);
 	unsigned at = in->next;

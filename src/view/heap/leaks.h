@@ -23,6 +23,7 @@ struct mw_leaks_answer {
 /* Blocks that count as leaked, as the answer says it. */
 struct mw_blocks mw_leaks_counted(const struct mw_leaks_answer *answer);
 
+/* The answer of `memwhy leaks`. */
 struct mw_err *mw_view_leaks(struct mw_out *out,
 			     const struct mw_leaks_answer *answer) MW_MUST_USE;
 
