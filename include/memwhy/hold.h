@@ -48,7 +48,8 @@ struct mw_err *mw_source_resume(struct mw_source *src, uint64_t *held_ns,
 
 /*
  * Appends the registers of every thread, as they were when the process was stopped (or
- * forked from, or dumped). UNSUPPORTED when it was not stopped.
+ * forked from, or dumped); they stay known when it runs on, until the next stop.
+ * UNSUPPORTED when it was not stopped.
  */
 struct mw_err *mw_source_list_registers(struct mw_source *src, pid_t pid,
 					struct mw_registers_list *out) MW_MUST_USE;
@@ -63,8 +64,18 @@ struct mw_err *mw_source_list_kept(struct mw_source *src, pid_t pid,
 /*
  * Makes the process fork a copy-on-write child that never runs, and lets it go on: the
  * child is looked at in its place, at leisure. mw_source_resume() ends it: the child is
- * killed and reaped, *held_ns is how long the process itself stood still. This runs a
- * system call in the target, and is done on explicit request only.
+ * killed and reaped, *held_ns is how long the process itself stood still, *cut that the
+ * child had ended before. Registers and kept words are listed for the child as for the
+ * process. A recording is its own copy.
+ *
+ * This runs a system call in the target, and is done on explicit request only; how, and
+ * what of it can be noticed, is in docs/kernel-notes.md. DENIED under seccomp and where
+ * ptrace is; IO when it may have no more processes, takes longer than max_ms, or
+ * has no thread in which a call can be run: then nothing has changed.
+ *
+ * It holds whatever happens to memwhy, SIGKILL included, but not whatever happens to
+ * the process that holds it for memwhy: that one killed in the middle of the call
+ * leaves a thread with the registers of it, and killed later, a zombie in the target.
  */
 struct mw_err *mw_source_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
 			      pid_t *child) MW_MUST_USE;
