@@ -21,7 +21,7 @@ PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern")
 RESIDENCY = {"resident", "trimmable", "pinned", "untrimmable", "pins", "pinning"}
 
 
-def dumped(place):
+def dumped(place, before=()):
     """The target, from a copy of its program that a test may take away."""
     program = place / "dumped"
     if not program.exists():
@@ -31,7 +31,7 @@ def dumped(place):
     def allow():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, unlimited)
-    return live.Target([program], preexec_fn=allow, cwd="/")
+    return live.Target([*before, program], preexec_fn=allow, cwd="/")
 
 
 def gdb(*args):
@@ -149,8 +149,8 @@ def leak_facts(answer):
 class Both:
     """A target's word about itself, and its core."""
 
-    def __init__(self, write, place):
-        with dumped(place) as target:
+    def __init__(self, write, place, before=()):
+        with dumped(place, before) as target:
             self.target = target
             self.pid = target.pid
             self.maps = mappings(target.pid)
@@ -182,6 +182,9 @@ def inferred(name):
     return name.startswith("[") and not name.startswith("[anon")
 
 
+CLASS_OF = {"[heap]": "heap.brk", "[stack]": "stack.main", "[vdso]": "vdso"}
+
+
 def check_mapping(rows, start, end, perms, name):
     """The rows that fill a mapping: with no hole, and nothing over its borders."""
     inside = live.inside(rows, start, end)
@@ -193,6 +196,8 @@ def check_mapping(rows, start, end, perms, name):
         live.check_equal(row["end"], after["start"], f"{where}: a hole")
     for row in inside:
         live.check_equal(row["perms"], perms, f"{where}: permissions")
+    if name in CLASS_OF:
+        live.check_equal(inside[0]["class"], CLASS_OF[name], f"{where}: class")
     if name and not inferred(name):
         live.check_equal(inside[0]["name"], name, f"{where}: name")
 
@@ -238,6 +243,30 @@ def same(writer):
         # Blocks that registers alone lead to are in use.
         lost = pair.target.facts("lost")[0]
         live.check_equal(leaks["leaked"]["blocks"], int(lost["n"]), "leaked blocks")
+
+
+def loader():
+    """The program that starts dynamic programs, and may be run as one itself."""
+    found = next((region for region in live.smaps("self", "maps")
+                  if b"/ld-linux" in region["name"]), None)
+    if not found:
+        raise live.Skip("no ld-linux here")
+    return found["name"].decode()
+
+
+@live.cases_for(["the same addresses each time", "a loader run as a program"], str)
+def places(how):
+    """heap and stack are found wherever the kernel put them"""
+    if how.startswith("the same"):
+        before = [live.need_program("setarch", "util-linux"), "-R"]
+    else:
+        before = [loader()]
+    with live.scratch(0o755) as place:
+        pair = Both(by_gcore, place, before)
+        answer = live.map_json(None, "--core", pair.core)
+        check_maps(pair, answer["regions"])
+        check_same(heap_facts(heap_of("--core", pair.core)), heap_facts(pair.heap),
+                   "heap")
 
 
 def notes_of(core):
