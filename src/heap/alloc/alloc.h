@@ -29,6 +29,12 @@ bool mw_alloc_is_heapish(const struct mw_region *region);
 /* True when [start, end) is not empty and lies in one such region. */
 bool mw_alloc_in_heapish(const struct mw_snapshot *snap, uint64_t start, uint64_t end);
 
+/*
+ * True when all of [start, end) is private and without a file: an allocator's, though
+ * parts may not be accessible.
+ */
+bool mw_alloc_is_covered(const struct mw_snapshot *snap, uint64_t start, uint64_t end);
+
 /* The index of the first region that ends above `addr`; n when there is none. */
 size_t mw_alloc_first(const struct mw_snapshot *snap, uint64_t addr);
 

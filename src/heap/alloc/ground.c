@@ -56,6 +56,21 @@ bool mw_alloc_in_heapish(const struct mw_snapshot *snap, uint64_t start, uint64_
 	return region && start < end && end <= region->end && mw_alloc_is_heapish(region);
 }
 
+bool mw_alloc_is_covered(const struct mw_snapshot *snap, uint64_t start, uint64_t end)
+{
+	size_t n;
+	const struct mw_region *regions = mw_snapshot_regions(snap, &n);
+	if (start >= end)
+		return false;
+	for (size_t i = mw_alloc_first(snap, start); start < end; i++) {
+		if (i >= n || regions[i].start > start || regions[i].ino ||
+		    (regions[i].perms & MW_PERM_SHARED))
+			return false;
+		start = regions[i].end;
+	}
+	return true;
+}
+
 size_t mw_alloc_first(const struct mw_snapshot *snap, uint64_t addr)
 {
 	size_t n, lo = 0;

@@ -69,20 +69,6 @@ struct mimalloc {
 	uint64_t n_bad, n_other; /* pages, segments that do not add up */
 };
 
-/* The segment's memory is private and without a file; parts may not be accessible. */
-static bool is_ours(struct mw_heap_walk *walk, uint64_t start, uint64_t end)
-{
-	size_t n;
-	const struct mw_region *regions = mw_snapshot_regions(walk->snap, &n);
-	for (size_t i = mw_alloc_first(walk->snap, start); start < end; i++) {
-		if (i >= n || regions[i].start > start || regions[i].ino ||
-		    (regions[i].perms & (MW_PERM_SHARED | MW_PERM_EXEC)))
-			return false;
-		start = regions[i].end;
-	}
-	return true;
-}
-
 static bool read_segment(struct mw_heap_walk *walk, uint64_t addr, struct segment *ret)
 {
 	struct head head;
@@ -94,7 +80,7 @@ static bool read_segment(struct mw_heap_walk *walk, uint64_t addr, struct segmen
 	    head.n_slices > MAX_SEGMENT_LEN / SLICE || !head.n_info ||
 	    head.n_info > MAX_INFO || head.n_info > head.n_slices || head.kind > 1 ||
 	    head.n_entries > MAX_SLICES || head.n_entries > head.n_slices ||
-	    !is_ours(walk, addr, addr + head.n_slices * SLICE))
+	    !mw_alloc_is_covered(walk->snap, addr, addr + head.n_slices * SLICE))
 		return false;
 	*ret = (struct segment){ addr, head.n_slices * SLICE, secret };
 	return true;
@@ -185,7 +171,7 @@ static void read_array(struct mimalloc *mi, uint64_t addr, unsigned char *to,
 	}
 }
 
-/* Reads the slices; false when they do not tile the segment. */
+/* Reads what is counted and the slices; false when they do not tile the segment. */
 static bool read_slices(struct mimalloc *mi, const struct segment *segment,
 			struct head *head)
 {
@@ -195,6 +181,9 @@ static bool read_slices(struct mimalloc *mi, const struct segment *segment,
 	    !head->n_entries || head->n_entries > MAX_SLICES ||
 	    head->n_slices * SLICE != segment->len || head->n_info > head->n_entries)
 		return false;
+	/* In the cache, for reuse: what its slices were does not matter. */
+	if (!head->n_used)
+		return true;
 	read_array(mi, segment->start + SLICES_AT, (unsigned char *)mi->slices,
 		   head->n_entries * sizeof(*mi->slices));
 	while (i < head->n_entries) {
@@ -228,24 +217,34 @@ static int by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+/* A hostile list may be a circle: a mark that moves on ever more rarely meets it. */
+static struct mw_err *gather_list(struct mimalloc *mi, uint64_t block)
+{
+	uint64_t mark = 0;
+	for (unsigned n = 1; block && block != mark && n < MAX_DELAYED; n++) {
+		if (!mw_vec_add(&mi->delayed, block))
+			return mw_err_nomem();
+		if (!(n & (n - 1)))
+			mark = block;
+		if (!mw_memory_word(&mi->walk->memory, block, &block))
+			break;
+	}
+	return NULL;
+}
+
 static struct mw_err *gather_delayed(struct mimalloc *mi)
 {
-	struct mw_memory *memory = &mi->walk->memory;
-	for (size_t i = 0; i < mi->heaps.n; i++) {
+	struct mw_err *err = NULL;
+	for (size_t i = 0; i < mi->heaps.n && !err; i++) {
 		uint64_t block;
-		if (!mw_memory_word(memory, mi->heaps.items[i] + DELAYED_AT, &block))
-			continue;
-		while (block && mi->delayed.n < MAX_DELAYED) {
-			if (!mw_vec_add(&mi->delayed, block))
-				return mw_err_nomem();
-			if (!mw_memory_word(memory, block, &block))
-				break;
-		}
+		if (mw_memory_word(&mi->walk->memory, mi->heaps.items[i] + DELAYED_AT,
+				   &block))
+			err = gather_list(mi, block);
 	}
 	if (mi->delayed.n)
 		qsort(mi->delayed.items, mi->delayed.n, sizeof(*mi->delayed.items),
 		      by_value);
-	return NULL;
+	return err;
 }
 
 /* The page in work: where its blocks are. */
@@ -373,7 +372,6 @@ static struct mw_err *walk_segment(struct mimalloc *mi, const struct segment *se
 		mw_tally_open(&mi->tally, segment->start, end, 0, MW_PART_OVERHEAD);
 	if (!sane && !err)
 		mw_tally_part(&mi->tally, segment->start, end, MW_PART_UNKNOWN);
-	/* A segment in the cache, for reuse: its slices are stale. */
 	else if (!head.n_used && !err)
 		mw_tally_part(&mi->tally, segment->start + head.n_info * SLICE, end,
 			      MW_PART_KEPT);

@@ -126,15 +126,25 @@ static void end_page(struct mw_tally *tally, uint64_t end)
 	memset(tally->page, 0, sizeof(tally->page));
 }
 
+/* Where what is like the page at `addr` ends; what is not mapped is passed at once. */
+static uint64_t stretch_end(struct mw_tally *tally, uint64_t addr, bool *there)
+{
+	size_t n, i = mw_alloc_first(tally->walk->snap, addr);
+	const struct mw_region *regions = mw_snapshot_regions(tally->walk->snap, &n);
+	*there = mw_memory_stretch(&tally->look, addr, addr + 1) > addr;
+	if (*there || (i < n && regions[i].start <= addr))
+		return tally->look.end;
+	return i < n ? regions[i].start : UINT64_MAX;
+}
+
 /* Whole pages that are one thing. */
 static void whole_pages(struct mw_tally *tally, uint64_t addr, uint64_t end,
 			enum mw_part part)
 {
 	while (addr < end) {
-		/* One step of looking: present or not, to the end of that state. */
-		uint64_t upto = mw_memory_stretch(&tally->look, addr, addr + 1);
-		bool there = upto > addr;
-		upto = tally->look.end < end ? tally->look.end : end;
+		bool there;
+		uint64_t upto = stretch_end(tally, addr, &there);
+		upto = upto < end ? upto : end;
 		if (upto <= addr)
 			return;
 		if (there)

@@ -128,7 +128,9 @@ bool mw_tc_span_of(struct mw_tcmalloc *tc, uint64_t root, uint64_t page,
 	       span && mw_memory_read(memory, span, ret, sizeof(*ret)) &&
 	       !__builtin_add_overflow(ret->start, ret->n_pages, &end) &&
 	       ret->start <= page && page < end &&
-	       end >> (MW_TC_LEAF_BITS + MW_TC_ROOT_BITS) == 0;
+	       end >> (MW_TC_LEAF_BITS + MW_TC_ROOT_BITS) == 0 &&
+	       mw_alloc_is_covered(tc->walk->snap, ret->start << MW_TC_PAGE_SHIFT,
+				   end << MW_TC_PAGE_SHIFT);
 }
 
 /* The root, if this word is the entry of a cached block's page: its span says so. */

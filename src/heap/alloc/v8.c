@@ -73,7 +73,8 @@ static bool read_chunk(struct mw_heap_walk *walk, uint64_t addr, struct chunk *r
 	       !(ret->heap & 7) && !(ret->flags >> 32) && ret->area > addr &&
 	       ret->area - addr <= HEADER_MAX && ret->area < ret->area_end &&
 	       ret->area_end - addr <= ret->len &&
-	       ret->allocated <= ret->area_end - ret->area;
+	       ret->allocated <= ret->area_end - ret->area &&
+	       mw_alloc_is_covered(walk->snap, addr, addr + ret->len);
 }
 
 /* Two chunks at the starts of regions that name one heap: V8 is here. */
