@@ -146,6 +146,7 @@ struct mw_facts {
 	const char *release;  /* the kernel's, "" when unknown; owned by the source */
 	const char *root;     /* a recording's directory, as it was given; else NULL */
 	const char *core_path, *core_exe; /* a core's, as they were given; else NULL */
+	uint64_t core_lost; /* bytes that were dumped and are not in the file any more */
 };
 
 /* Opens this machine. */

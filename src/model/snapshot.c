@@ -4,9 +4,11 @@
  * the end whether it is still the same process and how far its size moved meanwhile.
  */
 #include "base/num.h"
+#include "base/units.h"
 #include "model/noscan.h"
 #include "model/threads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -75,6 +77,21 @@ static struct mw_err *walk_pages(struct mw_snapshot *snap,
 	return snap->noscan ? mw_noscan_settle(snap) : NULL;
 }
 
+/* What no core knows, and what this one has lost. */
+static struct mw_err *note_core(struct mw_snapshot *snap)
+{
+	uint64_t lost = mw_source_facts(snap->src)->core_lost;
+	char words[MW_UNITS_LEN], why[MW_UNITS_LEN + 64];
+	struct mw_err *err = mw_gap_add(
+		snap, "what was resident",
+		"a core file has what was dumped, and no word on residency", "");
+	if (err || !lost)
+		return err;
+	snprintf(why, sizeof(why), "the core file was cut short: %s of memory are gone",
+		 mw_units_bytes(lost, MW_UNIT_AUTO, words));
+	return mw_gap_add(snap, "all that was dumped", why, "");
+}
+
 /* Regions by maps, pages by pagemap; columns of smaps on top where asked for. */
 static struct mw_err *engine_pages(struct mw_snapshot *snap,
 				   const struct mw_snapshot_opts *opts)
@@ -93,10 +110,7 @@ static struct mw_err *engine_pages(struct mw_snapshot *snap,
 	if (err)
 		return err;
 	if (mw_source_facts(snap->src)->core)
-		return mw_gap_add(snap, "what was resident",
-				  "a core file has what was dumped, and no word on "
-				  "residency",
-				  "");
+		return note_core(snap);
 	bool pss = true;
 	for (size_t i = 0; pss && i < snap->regions.n; i++)
 		pss = snap->regions.items[i].counts.have & MW_HAVE_PSS;

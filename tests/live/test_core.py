@@ -338,7 +338,9 @@ def cut_short(writer):
                 if answer.code == 5:
                     live.check(answer.err.strip(), "no word on why")
                     continue
-                answer.json  # is JSON
+                live.check(any("cut short" in limit["why"]
+                               for limit in answer.json["limits"]),
+                           f"{command}: {part} of it, and no limit says so")
         os.truncate(pair.core, 40)
         live.check("no core file" in live.memwhy("heap", "--core", pair.core,
                                                  codes=(5,)).err, "40 bytes")

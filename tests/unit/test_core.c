@@ -585,6 +585,9 @@ static void test_cut(void **state)
 		mw_err_free(mw_source_open_core(s->core, NULL, &src));
 		if (!src)
 			continue;
+		if (len >= CORE_DATA)
+			assert_int_equal(mw_source_facts(src)->core_lost,
+					 image.len - len);
 		mw_auto_err err = mw_source_read_memory(src, CORE_PID, CORE_HEAP, bytes,
 							4, MW_READ_STRUCT, &got);
 		if (!err)

@@ -115,15 +115,17 @@ static struct mw_err *take_header(struct mw_core *core, const Elf64_Phdr *head,
 	if (head->p_type != PT_LOAD || !head->p_memsz ||
 	    __builtin_add_overflow(head->p_vaddr, head->p_memsz, &end))
 		return NULL;
+	uint64_t dumped = head->p_filesz < head->p_memsz ? head->p_filesz : head->p_memsz;
 	struct mw_core_load load = {
 		.start = head->p_vaddr,
 		.end = end,
 		.off = head->p_offset,
-		.len = in_file(core, head->p_offset,
-			       head->p_filesz < head->p_memsz ? head->p_filesz
-							      : head->p_memsz),
+		.len = in_file(core, head->p_offset, dumped),
 		.perms = perms_of(head->p_flags),
 	};
+	uint64_t *lost = &core->base.facts.core_lost;
+	if (__builtin_add_overflow(*lost, dumped - load.len, lost))
+		*lost = UINT64_MAX;
 	return mw_vec_add(&core->loads, load) ? NULL : mw_err_nomem();
 }
 
