@@ -129,7 +129,8 @@ def exact(name):
     for label, text in TUNABLES.items():
         with heaps.Pattern(name, **tunable(text)) as target:
             if label == "check" and requested_sizes(target):
-                heaps.check_heap(heaps.heap_json(target.looked_at), wrong)
+                heaps.check_heap(heaps.heap_json(target.looked_at), wrong,
+                                 foreign=sum(t["foreign"] for t in target.truth))
             else:
                 stands(wrong, target, label, cached=not text)
     wrong.settle()
