@@ -203,15 +203,14 @@ static struct mw_err *not_copied(pid_t pid, const struct mw_holder_report *repor
 
 static struct mw_err *left_zombie(pid_t pid, pid_t child, int errnum)
 {
-	return mw_err_new(
-		MW_ERR_IO, errnum, "fork",
-		"the copy of process %d has ended, but stays in it as a zombie, "
-		"process %d: %s",
-		(int)pid, (int)child,
-		errnum == EPERM
-			? "somebody else traces the process now; it goes when they are done"
-		: errnum ? strerror(errnum)
-			 : "memwhy's helper was killed");
+	const char *why = errnum ? strerror(errnum) : "memwhy's helper was killed";
+
+	if (errnum == EPERM)
+		why = "somebody else traces the process; when they are done, it goes";
+	return mw_err_new(MW_ERR_IO, errnum, "fork",
+			  "the copy of process %d has ended, but stays in it as a "
+			  "zombie, process %d: %s",
+			  (int)pid, (int)child, why);
 }
 
 static struct mw_err *check_target(pid_t pid, unsigned max_ms)
