@@ -97,8 +97,11 @@ static struct mw_err *take(void *ctx, const struct mw_snapshot *snap,
 	if (!answer)
 		return mw_err_nomem();
 	bool insist = mw_opt_set(&cli->opts, MW_OPT_STOP);
-	struct mw_err *err = insist ? mw_heap_take(snap, heap_opts, &answer->heap)
-				    : walk(answer, snap, heap_opts);
+	struct mw_err *err = NULL;
+	/* Without pages nothing could be made of it. */
+	if (mw_snapshot_totals(snap)->engine != MW_ENGINE_SMAPS)
+		err = insist ? mw_heap_take(snap, heap_opts, &answer->heap)
+			     : walk(answer, snap, heap_opts);
 	if (!err && insist)
 		err = mw_explain(snap, answer->heap, &answer->ex);
 	if (err)

@@ -129,7 +129,9 @@ static struct mw_err *read_registers(struct mw_look *look, struct reading *readi
 		mw_source_list_registers(look->cli->src, look->pid, &reading->registers);
 	if (!err || err->code == MW_ERR_NOMEM || err->code == MW_ERR_GONE)
 		return err;
-	bool due = reading->still && mw_source_facts(look->cli->src)->live;
+	/* A recording of a process that was not stopped has none. */
+	bool due = mw_source_facts(look->cli->src)->live ||
+		   err->code != MW_ERR_UNSUPPORTED;
 	struct mw_err *gap = due ? note(look, "registers", err->msg, "") : NULL;
 	mw_err_free(err);
 	reading->registers.n = 0;

@@ -124,6 +124,8 @@
  *   src/view/heap/        what is live in a heap, and what is kept
  *     heap.[ch] json.c tables.c
  *     leaks.[ch] leaks_diff.c leaks_load.c    what nothing leads to, what grew
+ *   src/view/pmap/        procps' pmap, to the byte
+ *     pmap.[ch] rows.c detail.c
  *   src/view/size/        sections: sums, segments, what is resident, two builds
  *     size.[ch] segments.c live.c compare.c
  *   src/out/              typed tables to text, JSON, CSV
@@ -132,12 +134,12 @@
  *     json.c csv.c data.c for machines
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
- *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_page.c cmd_free.c cmd_size.c
- *     cmd_capture.c cmd_doctor.c
- *     opts.[ch]           every option there is, and reading them
- *     target.c            from operands to a process, a snapshot, a writer
+ *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_page.c cmd_pmap.c cmd_free.c
+ * cmd_size.c cmd_capture.c cmd_doctor.c opts.[ch]           every option there is, and
+ * reading them target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
+ *     pmap_rc.[ch]        pmap's configuration files
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"
@@ -151,8 +153,8 @@
 #include <string.h>
 
 static const struct mw_cmd *const commands[] = {
-	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap,    &mw_cmd_leaks,  &mw_cmd_page,
-	&mw_cmd_free, &mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
+	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap, &mw_cmd_leaks,   &mw_cmd_page,
+	&mw_cmd_pmap, &mw_cmd_free, &mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -328,29 +330,62 @@ static int flushed(int status)
 	return MW_EXIT_FAILED;
 }
 
+/* A link to memwhy that is called pmap is pmap. */
+static bool is_pmap(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	return !strcmp(slash ? slash + 1 : name, "pmap");
+}
+
+/* `map --pmap …` is pmap too: takes the word out. */
+static bool take_pmap(int *argc, char **argv)
+{
+	for (int i = 2; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--pmap") != 0)
+			continue;
+		memmove(&argv[i], &argv[i + 1],
+			(size_t)(*argc - i) * sizeof(*argv)); /* with the NULL behind */
+		--*argc;
+		return true;
+	}
+	return false;
+}
+
+/* Takes the command's name, if there is one, off the front. */
+static const struct mw_cmd *choose(int *argc, char ***argv)
+{
+	const struct mw_cmd *cmd = find_command((*argv)[1]);
+	if (cmd == &mw_cmd_map && take_pmap(argc, *argv))
+		cmd = &mw_cmd_pmap;
+	if (!cmd)
+		return &mw_cmd_why;
+	--*argc;
+	++*argv;
+	return cmd;
+}
+
 int main(int argc, char **argv)
 {
-	const struct mw_cmd *cmd = argc > 1 ? find_command(argv[1]) : NULL;
+	const struct mw_cmd *cmd = is_pmap(argv[0]) ? &mw_cmd_pmap : NULL;
 	struct mw_cli cli = { 0 };
 	setlocale(LC_CTYPE, "");
 	/* A reader that had enough shows as EPIPE: everything is released, and no
 	 * failure. */
 	signal(SIGPIPE, SIG_IGN);
-	if (argc < 2) {
+	if (!cmd && argc < 2) {
 		help_all(stderr);
 		return MW_EXIT_USAGE;
 	}
-	if (!strcmp(argv[1], "help"))
+	if (!cmd && !strcmp(argv[1], "help"))
 		return flushed(help(argc - 1, argv + 1));
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+	if (!cmd && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
 		return flushed(help(1, argv));
-	if (cmd) {
-		argc--;
-		argv++;
-	} else {
-		cmd = &mw_cmd_why;
-	}
+	if (!cmd)
+		cmd = choose(&argc, &argv);
 	struct mw_err *err = run(cmd, argc, argv, &cli);
 	mw_source_close(cli.src);
-	return err ? report(err, cmd) : flushed(cli.status);
+	if (!err)
+		return flushed(cli.status);
+	int status = report(err, cmd);
+	return status && cli.status ? cli.status : status;
 }
