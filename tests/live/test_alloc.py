@@ -92,7 +92,7 @@ def check_own(wrong, mine, own, where):
     """The allocator's own figures."""
     cached = mine["tcache"]["bytes"]
     if "allocated" in own:
-        wrong.equal(mine["live"]["bytes"] + cached, own["allocated"],
+        wrong.equal(mine["live"]["bytes"] + cached + own["internal"], own["allocated"],
                     f"{where}: stats.allocated")
         wrong.equal(cached, own["cached"], f"{where}: tcache_bytes")
     if "live" in own:
@@ -112,6 +112,38 @@ def preloaded(name):
     program = heaps.PROGRAMS / "alloc/alloc-truth"
     with Truth([program], env=dict(os.environ, LD_PRELOAD=found[0])) as run:
         check_stages(run, name.partition(",")[0])
+
+
+def check_lost(argv, **env):
+    """`leaks` finds what the program forgot, and nothing else."""
+    with Truth([*argv, "lose"], env=dict(os.environ, **env)) as run:
+        truth = run.stage()["truth"]
+        found = heaps.leaks_json(run.pid)["leaked"]
+    # Blocks of 8 bytes count by twos, and an allocator's own variables keep old pointers;
+    # tcmalloc forgets 8 bytes itself.
+    for what, lost, got, more in (("blocks", truth["lost"], found["blocks"], 1),
+                                  ("bytes", truth["lost_bytes"], found["bytes"], 8)):
+        live.check(lost * 0.97 <= got <= lost + more, f"{what}: {got}, lost {lost}")
+
+
+@live.cases_for(PRELOADED, str)
+def leaks_preloaded(name):
+    """leaks finds what is lost in the heap of another allocator"""
+    pattern, package = PRELOADED[name]
+    found = sorted(glob.glob(f"{LIBRARIES}/{pattern}"))
+    if not found:
+        raise live.Skip(f"{pattern} is not installed (package {package})")
+    check_lost([heaps.PROGRAMS / "alloc/alloc-truth"], LD_PRELOAD=found[0])
+
+
+@live.case
+def leaks_musl():
+    """leaks finds what is lost in the heap of a static program of musl."""
+    compiler = live.need_program("musl-gcc", "musl-tools")
+    source = os.path.join(os.path.dirname(__file__), "heap/alloc/truth.c")
+    with live.scratch() as place:
+        subprocess.run([compiler, "-static", "-o", place / "truth", source], check=True)
+        check_lost([place / "truth"])
 
 
 @live.case

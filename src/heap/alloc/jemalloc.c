@@ -22,7 +22,7 @@ struct run {
 	struct mw_jemalloc je;
 	struct mw_tally tally;
 	struct extents all;
-	size_t next_cached;
+	size_t next_cached, next_stack;
 	uint64_t n_bad; /* slabs whose bitmap and counter disagree */
 };
 
@@ -35,9 +35,22 @@ static bool is_cached(struct run *run, uint64_t addr)
 	return run->next_cached < cached->n && cached->items[run->next_cached] == addr;
 }
 
+/* The stacks of a thread's cache lie in a block that jemalloc allocated for itself. */
+static bool is_own(struct run *run, uint64_t addr, uint64_t len)
+{
+	const struct mw_je_addr_vec *stacks = &run->je.stacks;
+	while (run->next_stack < stacks->n && stacks->items[run->next_stack] < addr)
+		run->next_stack++;
+	return run->next_stack < stacks->n && stacks->items[run->next_stack] - addr < len;
+}
+
 static struct mw_err *tell_block(struct run *run, uint64_t addr, uint64_t len)
 {
 	struct mw_tally *tally = &run->tally;
+	if (is_own(run, addr, len)) {
+		mw_tally_part(tally, addr, addr + len, MW_PART_OVERHEAD);
+		return NULL;
+	}
 	if (!is_cached(run, addr))
 		return mw_tally_live(tally, addr, len);
 	tally->it.tcache.n++;
@@ -262,6 +275,7 @@ static struct mw_err *walk_jemalloc(struct mw_heap_walk *walk)
 	mw_vec_deinit(&run->je.blocks);
 	mw_vec_deinit(&run->je.extents);
 	mw_vec_deinit(&run->je.cached);
+	mw_vec_deinit(&run->je.stacks);
 	free(run);
 	return err;
 }

@@ -56,6 +56,7 @@ struct mw_jemalloc {
 	uint64_t n_stale;                /* records that it does not name */
 	uint64_t root;                   /* of the tree; 0: not found */
 	struct mw_je_addr_vec cached;    /* ascending */
+	struct mw_je_addr_vec stacks;    /* where caches keep them; ascending */
 	unsigned n_caches;
 };
 
@@ -69,5 +70,5 @@ bool mw_je_read_block(struct mw_heap_walk *walk, uint64_t addr, uint64_t room,
 /* Fills blocks, root and extents. NOMEM. */
 struct mw_err *mw_je_find(struct mw_jemalloc *je) MW_MUST_USE;
 
-/* Fills `cached`. NOMEM. */
+/* Fills `cached` and `stacks`. NOMEM. */
 struct mw_err *mw_je_find_cached(struct mw_jemalloc *je) MW_MUST_USE;

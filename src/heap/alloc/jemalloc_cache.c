@@ -74,6 +74,8 @@ static struct mw_err *read_cache(struct mw_jemalloc *je, uint64_t cache)
 		if (!mw_memory_read(&je->walk->memory, at, &bin, sizeof(bin)) ||
 		    !bin.head || (i && bin.full != last))
 			break;
+		if (!mw_vec_add(&je->stacks, bin.head))
+			return mw_err_nomem();
 		err = read_bin(je, &bin);
 		last = bin.empty;
 	}
@@ -117,6 +119,9 @@ struct mw_err *mw_je_find_cached(struct mw_jemalloc *je)
 	}
 	if (je->cached.n)
 		qsort(je->cached.items, je->cached.n, sizeof(*je->cached.items),
+		      by_value);
+	if (je->stacks.n)
+		qsort(je->stacks.items, je->stacks.n, sizeof(*je->stacks.items),
 		      by_value);
 	return err;
 }

@@ -2,13 +2,16 @@
 /*
  * Allocates in stages, under whatever malloc it was linked with or was preloaded, and
  * says after each what it holds: blocks, and their usable bytes. It waits for a line
- * before the next. Everything it needs besides (threads, standard streams) exists
+ * before the next. With the argument `lose` it forgets some of its blocks then, and says
+ * how many. Everything it needs besides (threads, standard streams) exists
  * before the first stage, so what a stage adds is what it says.
  *
  * Where the allocator has figures of its own it prints them too: they come from mallctl
  * (jemalloc) and MallocExtension (tcmalloc), found at run time.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -121,6 +124,18 @@ static void say_number(const char *word, const char *name, size_t value)
 	say(line);
 }
 
+/* Forgets blocks: they leak. */
+static void lose(void)
+{
+	size_t n = 0, bytes = 0;
+	for (int i = 0; i < MANY; i += 10) {
+		count(many[i], &n, &bytes);
+		many[i] = NULL;
+	}
+	say_number("truth", "lost", n);
+	say_number("truth", "lost_bytes", bytes);
+}
+
 typedef int mallctl_fn(const char *, void *, size_t *, void *, size_t);
 typedef int property_fn(const char *, size_t *);
 
@@ -145,6 +160,8 @@ static void say_figures(void)
 		say_number("own", "allocated", value);
 		mallctl_of("stats.arenas.4096.tcache_bytes", &value, &len, NULL, 0);
 		say_number("own", "cached", value);
+		mallctl_of("stats.arenas.4096.internal", &value, &len, NULL, 0);
+		say_number("own", "internal", value);
 	}
 	if (property_of) {
 		property_of("generic.current_allocated_bytes", &value);
@@ -170,7 +187,7 @@ static void say_truth(void)
 	say("done\n");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char line[16];
 	pthread_barrier_init(&go, NULL, THREADS + 1);
@@ -196,6 +213,8 @@ int main(void)
 		stage_of_main(stage);
 		if (stage)
 			free_for_others();
+		if (argc > 1 && !strcmp(argv[1], "lose"))
+			lose();
 		say_truth();
 	}
 	return 0;
