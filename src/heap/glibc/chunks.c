@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { PAGE = MW_GLIBC_PAGE, FENCES = 0x30, RETRIES = 8 };
+enum { PAGE = MW_GLIBC_PAGE, FENCES = 0x30, RETRIES = 8, MAX_FOREIGN = 1024 };
 
 /* A size of more is none; so sums of an address and a size cannot overflow. */
 #define MAX_CHUNK (UINT64_C(1) << 47)
@@ -24,6 +24,7 @@ struct stream {
 	bool has_links;
 	uint64_t run;    /* where a run of free chunks begins that trimming joins; 0 */
 	uint64_t cached; /* the next cached chunk */
+	size_t n_foreign; /* times that someone else took memory from sbrk() */
 	bool done, jumped;
 	uint64_t small[PAGE / 16]; /* live chunks within a page, by size / 16 */
 };
@@ -206,6 +207,8 @@ static uint64_t behind_fences(struct stream *st, uint64_t at, uint64_t *fences)
 	const struct mw_glibc_arena *arena = st->tally->arena;
 	uint64_t word;
 	size_t n = 0;
+	if (st->n_foreign++ >= MAX_FOREIGN)
+		return 0; /* each is a search */
 	while (n < 3 && mw_memory_word(&walk->memory, at + 16 * n + 8, &word) &&
 	       size_of(word) == MW_CHUNK_HEADER)
 		n++;

@@ -131,6 +131,11 @@ static uint64_t next_place(const struct search *search, uint64_t addr, uint64_t 
 	uint64_t end = region && region->end < limit ? region->end : limit;
 	if (search->effort == BY_REGION)
 		return end;
+	/* Without runs nobody knows which pages are there before they are asked for. */
+	if (search->effort == BY_PAGE && region &&
+	    (region->whole ||
+	     mw_snapshot_totals(search->walk->snap)->engine == MW_ENGINE_SMAPS))
+		return addr + PAGE < end ? addr + PAGE : end;
 	return next_run(search, addr + PAGE, end, search->effort == BY_PAGE);
 }
 
