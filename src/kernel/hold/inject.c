@@ -125,7 +125,7 @@ static bool is_dispatched(pid_t tid)
  */
 static bool find_site(struct mw_holder *h, pid_t tid, bool in_call, struct mw_site *ret)
 {
-	struct user_regs_struct regs;
+	struct user_regs_struct regs = { 0 };
 
 	if (!get_regs(tid, &regs) || regs.cs != USER_CS || (regs.eflags & TRAP_FLAG) ||
 	    ((long)regs.orig_rax >= 0) != in_call)
@@ -226,7 +226,7 @@ static int step_through(struct mw_holder *h, pid_t tid, struct mw_call *call,
  */
 static int come_back(struct mw_holder *h, pid_t tid, bool stands)
 {
-	struct user_regs_struct regs;
+	struct user_regs_struct regs = { 0 };
 	int status;
 
 	for (;;) {
