@@ -216,6 +216,6 @@ struct mw_err *mw_core_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 	case MW_FILE_MOUNTINFO:
 		return absent("mountinfo");
 	default:
-		return lacks(core, "word on residency");
+		return lacks(core, mw_file_name(file));
 	}
 }
