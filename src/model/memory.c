@@ -54,6 +54,8 @@ static void look_in_runs(struct mw_memory *mem, const struct mw_region *region,
 			 uint64_t addr, uint64_t page)
 {
 	const unsigned no = MW_PAGE_ZERO | MW_PAGE_GUARD | MW_PAGE_NOT_RSS;
+	/* Outside Rss as a device is, but memory. */
+	const unsigned hugetlb = MW_PAGE_NOT_RSS | MW_PAGE_HUGE;
 	size_t n_runs;
 	const struct mw_page_run *runs = mw_snapshot_runs(mem->snap, &n_runs);
 	mem->end = region->end;
@@ -69,7 +71,8 @@ static void look_in_runs(struct mw_memory *mem, const struct mw_region *region,
 	}
 	mem->start = runs[i].start;
 	mem->end = runs[i].start + runs[i].n_pages * page;
-	mem->readable = (runs[i].state & MW_PAGE_PRESENT) && !(runs[i].state & no);
+	mem->readable = (runs[i].state & MW_PAGE_PRESENT) &&
+			(!(runs[i].state & no) || (runs[i].state & hugetlb) == hugetlb);
 	mem->exclusive = runs[i].state & MW_PAGE_EXCLUSIVE;
 }
 

@@ -124,13 +124,18 @@ struct hunt {
 	size_t left;        /* places still to be tried */
 };
 
+static bool is_anonymous(const struct mw_region *region)
+{
+	return !region->ino || !strncmp(region->name, "/anon_hugepage", 14);
+}
+
 /* What sbrk() gave belongs to the arena that began there, if to any. */
 static bool may_serve(const struct hunt *hunt, const struct mw_region *region)
 {
 	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
 	bool begun = hunt->base >= region->start && hunt->base < region->end;
-	return (region->perms & (want | MW_PERM_SHARED)) == want && !region->ino &&
-	       strncmp(region->name, "[stack", 6) != 0 &&
+	return (region->perms & (want | MW_PERM_SHARED)) == want &&
+	       is_anonymous(region) && strncmp(region->name, "[stack", 6) != 0 &&
 	       (begun || strcmp(region->name, "[heap]") != 0);
 }
 
