@@ -32,7 +32,7 @@ _memwhy_classes='unknown
 _memwhy_options()
 {
 	local common='--root --json --ndjson --csv -b --bytes -k --kib -m --mib -g --gib
-		--color -v --verbose -h --help --version'
+		--color -v --verbose -h --help -V --version'
 	local stop='--stop --max-stop'
 	local look="$stop --largest --engine -j --jobs"
 	case $1 in
@@ -44,6 +44,16 @@ _memwhy_options()
 	map) printf '%s' "$common $look --core --exe -a --all --summary --at --pages
 		--sort --class --diff --watch --count" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
+	page) printf '%s' "$common $stop --same" ;;
+	pmap) printf '%s' "$common -x --extended -X --more -d --device -q --quiet -p
+		--show-path -A --range -c --read-rc -C --read-rc-from -n --create-rc -N
+		--create-rc-to -k --use-kernel-name -r --sunos" ;;
+	free) printf '%s' "$common --watch -k --kibi -m --mebi -g --gibi --tebi --pebi
+		--kilo --mega --giga --tera --peta -h --human --si -l --lohi -L --line -t
+		--total -v --committed -w --wide -s --seconds -c --count" ;;
+	size) printf '%s' "$common -B --berkeley -A --sysv -G --gnu --format -o --octal -d
+		--decimal -x --hex --radix -t --totals --common -f --no-effect --segments
+		--live --vs" ;;
 	doctor) printf '%s' "$common" ;;
 	help) printf '%s' '--list' ;;
 	esac
@@ -62,7 +72,13 @@ _memwhy_argument()
 	--sort) mapfile -t COMPREPLY < <(compgen -W 'address size rss private shared
 		swap pss class name' -- "$cur") ;;
 	--class) mapfile -t COMPREPLY < <(compgen -W "$_memwhy_classes" -- "$cur") ;;
-	--at | --count | --jobs | -j | --max-stop | --threshold) COMPREPLY=() ;;
+	--vs | --read-rc-from | --create-rc-to)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--live) mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_processes)" -- "$cur") ;;
+	--format) mapfile -t COMPREPLY < <(compgen -W 'berkeley sysv gnu' -- "$cur") ;;
+	--radix) mapfile -t COMPREPLY < <(compgen -W '8 10 16' -- "$cur") ;;
+	--at | --count | --jobs | -j | --max-stop | --threshold | --range | --seconds)
+		COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -89,10 +105,12 @@ _memwhy()
 		case $word in
 		=) skip=1 ;;
 		--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
+			--vs | --live | --format | --radix | --range | --seconds | \
+			--read-rc-from | --create-rc-to | \
 			-j | --max-stop | --core | --exe | --suppressions | \
 			--threshold) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
 		-*) ;;
-		why | map | heap | leaks | capture | doctor | help)
+		why | map | heap | leaks | page | pmap | free | size | capture | doctor | help)
 			if [[ $i == 1 ]]; then
 				command=$word
 			else
@@ -110,12 +128,19 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_options "${command:-why}")" \
 			-- "$cur")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks capture doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks page pmap free size capture doctor' -- "$cur")
 	elif [[ $command == capture && $operands -ge 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+	elif [[ $command == size ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	elif [[ $command == free ]]; then
+		COMPREPLY=()
+	elif [[ $command == pmap || $command == page ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_processes)" -- "$cur")
 	elif [[ $operands == 0 ]]; then
 		local words=''
-		((COMP_CWORD == 1)) && words='why map heap leaks capture doctor help '
+		((COMP_CWORD == 1)) && words='why map heap leaks page pmap free size capture
+			doctor help '
 		mapfile -t COMPREPLY < <(compgen -W "$words$(_memwhy_processes)" -- "$cur")
 	fi
 }

@@ -3,7 +3,7 @@
 
 function __memwhy_command
     set -l words (commandline -opc)
-    if set -q words[2]; and contains -- $words[2] why map heap leaks capture doctor help
+    if set -q words[2]; and contains -- $words[2] why map heap leaks page pmap free size capture doctor help
         echo $words[2]
     else
         echo why
@@ -24,7 +24,7 @@ function __memwhy_operands
     set -e words[1]
     set -l n 0
     set -l skip no
-    if set -q words[1]; and contains -- $words[1] why map heap leaks capture doctor help
+    if set -q words[1]; and contains -- $words[1] why map heap leaks page pmap free size capture doctor help
         set -e words[1]
     end
     for word in $words
@@ -56,8 +56,11 @@ function __memwhy_processes
 end
 
 function __memwhy_wants_process
-    not __memwhy_is help
-    and test (__memwhy_operands) -eq 0
+    not __memwhy_is help free size
+    and begin
+        test (__memwhy_operands) -eq 0
+        or __memwhy_is pmap page
+    end
 end
 
 function __memwhy_wants_directory
@@ -71,16 +74,20 @@ complete -c memwhy -n __memwhy_first -a why -d 'every resident byte by cause'
 complete -c memwhy -n __memwhy_first -a map -d 'the address space, classified'
 complete -c memwhy -n __memwhy_first -a heap -d 'what is live in its heap'
 complete -c memwhy -n __memwhy_first -a leaks -d 'blocks that nothing leads to'
+complete -c memwhy -n __memwhy_first -a page -d 'one page, its frame, who shares it'
+complete -c memwhy -n __memwhy_first -a pmap -d 'the tables of procps'
+complete -c memwhy -n __memwhy_first -a free -d "the machine's memory"
+complete -c memwhy -n __memwhy_first -a size -d 'sections of object files'
 complete -c memwhy -n __memwhy_first -a capture -d 'record a process as a tree'
 complete -c memwhy -n __memwhy_first -a doctor -d 'what may be read here'
 complete -c memwhy -n __memwhy_first -a help -d 'help on a command'
-complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks capture doctor'
+complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks page pmap free size capture doctor'
 complete -c memwhy -n '__memwhy_is help' -l list -d 'names of the commands alone'
 complete -c memwhy -n __memwhy_wants_process -a '(__memwhy_processes)'
 complete -c memwhy -n __memwhy_wants_directory -a '(__fish_complete_directories)'
 
 # common
-set -l all '__memwhy_is why map heap leaks capture doctor'
+set -l all '__memwhy_is why map heap leaks page pmap free size capture doctor'
 complete -c memwhy -n $all -l root -x -a '(__fish_complete_directories)' -d 'read a recorded tree'
 complete -c memwhy -n $all -l json -d 'one JSON object'
 complete -c memwhy -n $all -l ndjson -d 'the rows, a JSON object a line'
@@ -92,11 +99,11 @@ complete -c memwhy -n $all -s g -l gib -d 'sizes in GiB'
 complete -c memwhy -n $all -l color -a 'auto always never' -d colour
 complete -c memwhy -n $all -s v -l verbose -d 'show the evidence'
 complete -c memwhy -n $all -s h -l help -d 'show help'
-complete -c memwhy -n $all -l version -d 'show the version'
+complete -c memwhy -n $all -s V -l version -d 'show the version'
 
 # those that look at a process
 set -l look '__memwhy_is why map'
-set -l stop '__memwhy_is why map heap leaks capture'
+set -l stop '__memwhy_is why map heap leaks page capture'
 complete -c memwhy -n '__memwhy_is why map heap leaks' -l largest -d 'the largest process that may be read'
 complete -c memwhy -n $look -l engine -x -a 'auto pages smaps' -d 'where figures come from'
 complete -c memwhy -n $look -s j -l jobs -x -d 'threads for the page walk'
@@ -148,6 +155,62 @@ complete -c memwhy -n '__memwhy_is map' -l class -x -a "$classes" -d 'only this 
 complete -c memwhy -n '__memwhy_is map' -l diff -r -F -d 'compare with an earlier answer'
 complete -c memwhy -n '__memwhy_is map' -l watch -d 'again and again'
 complete -c memwhy -n '__memwhy_is map' -l count -x -d 'end --watch after so many times'
+
+# page
+complete -c memwhy -n '__memwhy_is page' -l same -d "one address in several processes"
+
+# pmap
+complete -c memwhy -n '__memwhy_is pmap' -s x -l extended -d "resident and dirty pages"
+complete -c memwhy -n '__memwhy_is pmap' -s X -l more -d "most columns of smaps"
+complete -c memwhy -n '__memwhy_is pmap' -s d -l device -d "offset and device"
+complete -c memwhy -n '__memwhy_is pmap' -s q -l quiet -d "no header, no sums"
+complete -c memwhy -n '__memwhy_is pmap' -s p -l show-path -d "whole paths"
+complete -c memwhy -n '__memwhy_is pmap' -s A -l range -x -d "only what lies in this range"
+complete -c memwhy -n '__memwhy_is pmap' -s c -l read-rc -d "columns of ~/.pmaprc"
+complete -c memwhy -n '__memwhy_is pmap' -s C -l read-rc-from -r -F -d "columns of a file"
+complete -c memwhy -n '__memwhy_is pmap' -s n -l create-rc -d "make a ~/.pmaprc"
+complete -c memwhy -n '__memwhy_is pmap' -s N -l create-rc-to -r -F -d "make a file for -C"
+complete -c memwhy -n '__memwhy_is pmap' -s k -l use-kernel-name -d "names as the kernel has them"
+complete -c memwhy -n '__memwhy_is pmap' -s r -l sunos -d "ignored"
+
+# free
+complete -c memwhy -n '__memwhy_is free' -l watch -d "again and again"
+complete -c memwhy -n '__memwhy_is free' -s k -l kibi -d "in KiB"
+complete -c memwhy -n '__memwhy_is free' -s m -l mebi -d "in MiB"
+complete -c memwhy -n '__memwhy_is free' -s g -l gibi -d "in GiB"
+complete -c memwhy -n '__memwhy_is free' -l tebi -d "in TiB"
+complete -c memwhy -n '__memwhy_is free' -l pebi -d "in PiB"
+complete -c memwhy -n '__memwhy_is free' -l kilo -d "in kilobytes"
+complete -c memwhy -n '__memwhy_is free' -l mega -d "in megabytes"
+complete -c memwhy -n '__memwhy_is free' -l giga -d "in gigabytes"
+complete -c memwhy -n '__memwhy_is free' -l tera -d "in terabytes"
+complete -c memwhy -n '__memwhy_is free' -l peta -d "in petabytes"
+complete -c memwhy -n '__memwhy_is free' -s h -l human -d "each number in its own unit"
+complete -c memwhy -n '__memwhy_is free' -l si -d "powers of 1000"
+complete -c memwhy -n '__memwhy_is free' -s l -l lohi -d "low and high memory"
+complete -c memwhy -n '__memwhy_is free' -s L -l line -d "one line"
+complete -c memwhy -n '__memwhy_is free' -s t -l total -d "memory and swap together"
+complete -c memwhy -n '__memwhy_is free' -s v -l committed -d "what is committed"
+complete -c memwhy -n '__memwhy_is free' -s w -l wide -d "buffers and cache apart"
+complete -c memwhy -n '__memwhy_is free' -s s -l seconds -x -d "again every N seconds"
+complete -c memwhy -n '__memwhy_is free' -s c -l count -x -d "end after N times"
+
+# size
+complete -c memwhy -n '__memwhy_is size' -F
+complete -c memwhy -n '__memwhy_is size' -s B -l berkeley -d "a line an object"
+complete -c memwhy -n '__memwhy_is size' -s A -l sysv -d "a line a section"
+complete -c memwhy -n '__memwhy_is size' -s G -l gnu -d "constants as data"
+complete -c memwhy -n '__memwhy_is size' -l format -x -a 'berkeley sysv gnu' -d "style"
+complete -c memwhy -n '__memwhy_is size' -s o -l octal -d "numbers in octal"
+complete -c memwhy -n '__memwhy_is size' -s d -l decimal -d "numbers in decimal"
+complete -c memwhy -n '__memwhy_is size' -s x -l hex -d "numbers in hex"
+complete -c memwhy -n '__memwhy_is size' -l radix -x -a '8 10 16' -d "radix"
+complete -c memwhy -n '__memwhy_is size' -s t -l totals -d "add the sums"
+complete -c memwhy -n '__memwhy_is size' -l common -d "count common symbols"
+complete -c memwhy -n '__memwhy_is size' -s f -l no-effect -d "ignored"
+complete -c memwhy -n '__memwhy_is size' -l segments -d "sections, segments, mappings"
+complete -c memwhy -n '__memwhy_is size' -l live -x -a '(__memwhy_processes)' -d "what is resident in a process"
+complete -c memwhy -n '__memwhy_is size' -l vs -r -F -d "compare with another build"
 
 # capture
 complete -c memwhy -n '__memwhy_is capture' -l memory -d 'record memory contents too'
