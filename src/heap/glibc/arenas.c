@@ -31,6 +31,7 @@ struct ring {
 	const struct mw_glibc *libc;
 	struct arena_vec arenas;
 	struct mw_glibc_piece_vec pieces; /* of the arena at hand */
+	struct mw_glibc_piece_vec taken;  /* of all threads' arenas */
 	size_t n_heaps;
 };
 
@@ -173,8 +174,8 @@ static struct mw_err *find_pieces(struct ring *ring, struct mw_glibc_arena *aren
 		arena->top = 0; /* initial_top() lies in malloc_state itself */
 		return NULL;
 	} else {
-		err = mw_glibc_main_pieces(ring->walk, ring->libc, arena, &ring->pieces,
-					   &whole);
+		err = mw_glibc_main_pieces(ring->walk, ring->libc, arena, &ring->taken,
+					   &ring->pieces, &whole);
 		arena->broken = !whole;
 	}
 	return err ? err : keep_pieces(ring, arena);
@@ -255,13 +256,27 @@ static bool is_used(const struct arena_vec *arenas)
 	return arenas->n && arenas->items[0].bins[0];
 }
 
+static struct mw_err *take_pieces(struct ring *ring, const struct mw_glibc_arena *arena)
+{
+	for (size_t i = 0; i < arena->n_pieces; i++)
+		if (!mw_vec_add(&ring->taken, arena->pieces[i]))
+			return mw_err_nomem();
+	return NULL;
+}
+
+/* main_arena, the first, comes last: its pieces are searched where nobody else's are. */
 static struct mw_err *find_all_pieces(struct ring *ring)
 {
 	struct mw_err *err = NULL;
-	for (size_t i = 0; i < ring->arenas.n && !err; i++) {
+	for (size_t i = ring->arenas.n; i-- > 0 && !err;) {
 		struct mw_glibc_arena *arena = &ring->arenas.items[i];
+		if (i == 0 && ring->taken.n)
+			qsort(ring->taken.items, ring->taken.n,
+			      sizeof(*ring->taken.items), by_start);
 		err = find_pieces(ring, arena);
 		ring->walk->locked |= arena->locked;
+		if (!err)
+			err = take_pieces(ring, arena);
 		if (!err && arena->broken)
 			err = tell_broken(ring, arena->address,
 					  "not all of its heaps could be found");
@@ -290,5 +305,6 @@ struct mw_err *mw_glibc_arenas(struct mw_heap_walk *walk, const struct mw_glibc 
 	}
 	mw_vec_deinit(&ring.arenas);
 	mw_vec_deinit(&ring.pieces);
+	mw_vec_deinit(&ring.taken);
 	return err;
 }

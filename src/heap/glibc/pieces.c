@@ -18,6 +18,7 @@ enum {
 	MAX_FENCES = 3,
 	CHAIN = 64,           /* chunks in a row that are no accident */
 	MAX_TRIES = 1 << 20,  /* pages where a piece may begin */
+	MAX_STEPS = 1 << 25,  /* chunks followed that led to nothing */
 	MAX_PLACES = 1 << 24, /* places where one may begin behind a fence: 256 MiB */
 	WINDOW = 64 << 10,
 };
@@ -49,16 +50,16 @@ static bool header(struct mw_memory *window, uint64_t chunk, uint64_t *size,
 }
 
 /*
- * Follows chunks from `chunk` on for at most `max` steps, up to fence posts or to top.
+ * Follows chunks from `chunk` on for at most *left steps, up to fence posts or to top.
  * The posts end with a page; they are two, or three where the old top was so small that
  * nothing else was left of it. Chunks of the main arena have neither of the other flags.
  */
 static enum chain_end follow(struct mw_memory *window, uint64_t chunk, uint64_t top,
-			     uint64_t limit, size_t max, uint64_t *end)
+			     uint64_t limit, size_t *left, uint64_t *end)
 {
 	uint64_t size, flags;
 	unsigned fences = 0;
-	for (size_t n = 0; n < max && chunk < limit; n++) {
+	for (size_t n = 0; *left && chunk < limit; n++, --*left) {
 		if (!header(window, chunk, &size, &flags) ||
 		    (flags & (MW_IS_MMAPPED | MW_NON_MAIN_ARENA)) || (size & 15) ||
 		    (n == 0 && !(flags & MW_PREV_INUSE)) || size < FENCE ||
@@ -120,8 +121,10 @@ struct hunt {
 	const struct mw_glibc_arena *arena;
 	struct mw_glibc_piece_vec *ret;
 	struct mw_memory reader;
-	uint64_t base, sum; /* where it began; what was found */
-	size_t left;        /* places still to be tried */
+	uint64_t base, sum;                     /* where it began; what was found */
+	const struct mw_glibc_piece_vec *taken; /* by other arenas, ascending */
+	size_t left;                            /* places still to be tried */
+	size_t steps;                           /* and chunks to be followed in vain */
 };
 
 static bool is_anonymous(const struct mw_region *region)
@@ -143,10 +146,13 @@ static bool may_serve(const struct hunt *hunt, const struct mw_region *region)
 static uint64_t piece_end(struct hunt *hunt, uint64_t start, uint64_t limit, bool *last)
 {
 	uint64_t end, top = hunt->arena->top;
-	enum chain_end how = follow(&hunt->reader, start, top, limit, SIZE_MAX, &end);
+	size_t left = hunt->steps;
+	enum chain_end how = follow(&hunt->reader, start, top, limit, &left, &end);
 	*last = how == CHAIN_TOP;
-	if (how != CHAIN_TOP && how != CHAIN_FENCE)
+	if (how != CHAIN_TOP && how != CHAIN_FENCE) {
+		hunt->steps = left;
 		return 0;
+	}
 	return end & (hunt->walk->page_size - 1) ? 0 : end;
 }
 
@@ -160,18 +166,38 @@ static uint64_t behind_mapped(struct hunt *hunt, uint64_t start, uint64_t limit)
 	return start + (mapped ? (size + page - 1) & ~(page - 1) : page);
 }
 
-/* The next page that is there; `to` when there is none. */
-static uint64_t next_present(struct hunt *hunt, uint64_t from, uint64_t to)
+/* The end of the other arena's piece that holds `addr`; 0 when none does. */
+static uint64_t taken_until(const struct hunt *hunt, uint64_t addr)
 {
-	while (from < to && mw_memory_stretch(&hunt->reader, from, from + 1) == from)
-		from = hunt->reader.end;
+	size_t lo = 0, hi = hunt->taken->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (hunt->taken->items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < hunt->taken->n && hunt->taken->items[lo].start <= addr
+		       ? hunt->taken->items[lo].end
+		       : 0;
+}
+
+/* The next page that is there and may be a piece's; `to` when there is none. */
+static uint64_t next_page(struct hunt *hunt, uint64_t from, uint64_t to)
+{
+	while (from < to) {
+		uint64_t end = taken_until(hunt, from);
+		if (!end && mw_memory_stretch(&hunt->reader, from, from + 1) != from)
+			break;
+		from = end ? (end + PAGE_MASK) & ~PAGE_MASK : hunt->reader.end;
+	}
 	return from < to ? from : to;
 }
 
 /* Every page of [from, to): memory that is mapped alike. */
 static struct mw_err *hunt_in(struct hunt *hunt, uint64_t from, uint64_t to)
 {
-	while ((from = next_present(hunt, from, to)) < to && hunt->left &&
+	while ((from = next_page(hunt, from, to)) < to && hunt->left && hunt->steps &&
 	       hunt->sum < hunt->arena->system_mem) {
 		struct mw_glibc_piece piece = { .start = from, .first = from };
 		hunt->left--;
@@ -188,8 +214,16 @@ static struct mw_err *hunt_in(struct hunt *hunt, uint64_t from, uint64_t to)
 	return NULL;
 }
 
-/* Mappings that follow each other may hold one piece: madvise() splits them. */
-static struct mw_err *hunt_all(struct hunt *hunt)
+static bool is_in(uint64_t addr, uint64_t start, uint64_t end)
+{
+	return addr >= start && addr < end;
+}
+
+/*
+ * Mappings that follow each other may hold one piece: madvise() splits them. `near`:
+ * those that hold what is known of the heap, else all the others.
+ */
+static struct mw_err *hunt_all(struct hunt *hunt, bool near)
 {
 	size_t n;
 	const struct mw_region *regions = mw_snapshot_regions(hunt->walk->snap, &n);
@@ -201,7 +235,10 @@ static struct mw_err *hunt_all(struct hunt *hunt)
 		while (next < n && may_serve(hunt, &regions[next]) &&
 		       regions[next].start == regions[next - 1].end)
 			next++;
-		err = hunt_in(hunt, regions[i].start, regions[next - 1].end);
+		uint64_t start = regions[i].start, end = regions[next - 1].end;
+		if (near == (is_in(hunt->arena->top, start, end) ||
+			     is_in(hunt->base, start, end)))
+			err = hunt_in(hunt, start, end);
 	}
 	return err;
 }
@@ -224,17 +261,25 @@ static struct mw_err *hunt_base(struct hunt *hunt)
 
 static struct mw_err *scattered(struct mw_heap_walk *walk, const struct mw_glibc *libc,
 				const struct mw_glibc_arena *arena,
+				const struct mw_glibc_piece_vec *taken,
 				struct mw_glibc_piece_vec *ret, bool *whole)
 {
-	struct hunt hunt = { walk, arena, ret, .base = libc->sbrk_base,
-			     .left = MAX_TRIES };
+	struct hunt hunt = { walk,
+			     arena,
+			     ret,
+			     .base = libc->sbrk_base,
+			     .taken = taken,
+			     .left = MAX_TRIES,
+			     .steps = MAX_STEPS };
 	struct mw_err *err =
 		mw_memory_init(&hunt.reader, walk->snap, MW_READ_CONTENTS, WINDOW);
 	hunt.reader.still = walk->opts->still;
 	if (!err)
 		err = hunt_base(&hunt);
 	if (!err)
-		err = hunt_all(&hunt);
+		err = hunt_all(&hunt, true);
+	if (!err)
+		err = hunt_all(&hunt, false);
 	*whole = hunt.sum == arena->system_mem;
 	mw_memory_deinit(&hunt.reader);
 	return err;
@@ -243,9 +288,10 @@ static struct mw_err *scattered(struct mw_heap_walk *walk, const struct mw_glibc
 struct mw_err *mw_glibc_main_pieces(struct mw_heap_walk *walk,
 				    const struct mw_glibc *libc,
 				    const struct mw_glibc_arena *arena,
+				    const struct mw_glibc_piece_vec *taken,
 				    struct mw_glibc_piece_vec *ret, bool *whole)
 {
-	return arena->noncontiguous ? scattered(walk, libc, arena, ret, whole)
+	return arena->noncontiguous ? scattered(walk, libc, arena, taken, ret, whole)
 				    : contiguous(walk, libc, arena, ret, whole);
 }
 
@@ -254,7 +300,8 @@ static bool begins_chain(struct mw_memory *reader, uint64_t chunk, uint64_t top,
 			 uint64_t limit)
 {
 	uint64_t end;
-	return follow(reader, chunk, top, limit, CHAIN, &end) != CHAIN_BROKEN;
+	size_t left = CHAIN;
+	return follow(reader, chunk, top, limit, &left, &end) != CHAIN_BROKEN;
 }
 
 uint64_t mw_glibc_behind_fence(struct mw_heap_walk *walk,
