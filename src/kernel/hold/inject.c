@@ -268,7 +268,7 @@ int mw_inject_run(struct mw_holder *h, pid_t tid, const struct mw_site *site,
 {
 	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE;
 	uint64_t mask, all = ~0ull;
-	struct user_regs_struct saved, regs;
+	struct user_regs_struct saved = { 0 }, regs;
 	bool stands = true;
 
 	if (!get_regs(tid, &saved) ||
