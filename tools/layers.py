@@ -30,7 +30,7 @@ SIDEWAYS = {("heap", "symbols")}
 
 # Which folder a public header speaks for: whoever may include that, may include it.
 PUBLIC = {"err.h": "base", "perms.h": "base", "wire.h": "base", "source.h": "kernel",
-          "features.h": "kernel", "hold.h": "kernel",
+          "features.h": "kernel", "files.h": "kernel", "hold.h": "kernel",
           "counts.h": "model", "snapshot.h": "model", "heap.h": "heap",
           "leaks.h": "heap",
           "event.h": "trace", "explain.h": "explain"}

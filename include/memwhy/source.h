@@ -20,6 +20,7 @@
 
 #include <memwhy/err.h>
 #include <memwhy/features.h>
+#include <memwhy/files.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,48 +28,6 @@
 
 struct mw_buf;
 struct mw_source;
-
-/* Text files. Those up to MW_FILE_LAST_PROC belong to a process (some to a thread too).
- */
-enum mw_file {
-	MW_FILE_MAPS,
-	MW_FILE_SMAPS,
-	MW_FILE_SMAPS_ROLLUP,
-	MW_FILE_STATUS, /* process or thread */
-	MW_FILE_STATM,
-	MW_FILE_STAT, /* process or thread */
-	MW_FILE_COMM, /* process or thread */
-	MW_FILE_CMDLINE,
-	MW_FILE_AUXV, /* binary: pairs of native words */
-	MW_FILE_MOUNTINFO,
-	MW_FILE_SYSCALL, /* thread */
-	MW_FILE_CGROUP,
-	/*
-	 * Of the memory cgroup, v1 or v2, that the process is in: the nearest one, upward,
-	 * that has a limit; without any limit its own.
-	 */
-	MW_FILE_CGROUP_USAGE,
-	MW_FILE_CGROUP_LIMIT, /* "max", or a number; one beyond all memory means none */
-	MW_FILE_CGROUP_SWAP,
-	MW_FILE_CGROUP_STAT,
-	MW_FILE_CGROUP_PROCS, /* pids */
-	MW_FILE_LAST_PROC = MW_FILE_CGROUP_PROCS,
-	MW_FILE_MEMINFO, /* from here on: the machine, pid 0 */
-	MW_FILE_BOOT_ID,
-	MW_FILE_MAX_MAP_COUNT,
-	MW_FILE_THP_ENABLED,
-	MW_FILE_THP_SIZE, /* bytes of a PMD-sized huge page */
-	MW_FILE_YAMA_SCOPE,
-	MW_FILE_VMSTAT,
-	MW_FILE_PRESSURE, /* of memory */
-	MW_FILE_SWAPS,
-	MW_FILE_CPUINFO,
-	MW_FILE_ZRAM, /* what the first compressed swap device holds */
-	MW_FILE_COUNT,
-};
-
-/* The name below /proc (or /sys): "maps", "sys/vm/max_map_count"; for messages. */
-const char *mw_file_name(enum mw_file file);
 
 /* Bits of mw_page_range.categories: PAGEMAP_SCAN's own values (linux/fs.h, 6.7). */
 enum {
@@ -126,7 +85,7 @@ enum mw_purpose {
 };
 
 enum mw_kpage {
-	MW_KPAGE_COUNT, /* how many times the frame is mapped */
+	MW_KPAGE_COUNT,  /* how many times the frame is mapped */
 	MW_KPAGE_FLAGS,  /* bits of linux/kernel-page-flags.h */
 	MW_KPAGE_CGROUP, /* inode number of the memory cgroup it is charged to; 0: none */
 	MW_KPAGE_KINDS,

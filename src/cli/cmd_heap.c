@@ -75,6 +75,9 @@ static struct mw_err *fill(struct mw_look *look, struct mw_heap_answer *answer)
 		answer->unread = "it has no memory of its own";
 	if (mw_cli_is_limited(answer->snap))
 		answer->unread = "its heap may not be read";
+	if (!err && !answer->unread && !answer->heap->n_allocators)
+		err = mw_look_note(look, "the heap", "no allocator known here was found",
+				   "map");
 	answer->gaps.items = mw_look_gaps(look, &answer->gaps.n);
 	return err;
 }

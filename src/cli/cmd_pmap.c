@@ -2,7 +2,7 @@
 /* memwhy map --pmap, and a link called pmap: procps' pmap. */
 #include "base/num.h"
 #include "cli/cmd.h"
-#include "cli/pmap_rc.h"
+#include "view/pmap/rc.h"
 #include "cli/terminal.h"
 
 #include <limits.h>

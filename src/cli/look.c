@@ -130,12 +130,21 @@ static struct mw_err *read_registers(struct mw_look *look, struct reading *readi
 	if (!err || err->code == MW_ERR_NOMEM || err->code == MW_ERR_GONE)
 		return err;
 	/* A recording of a process that was not stopped has none. */
-	bool due = mw_source_facts(look->cli->src)->live ||
-		   err->code != MW_ERR_UNSUPPORTED;
+	bool due =
+		mw_source_facts(look->cli->src)->live || err->code != MW_ERR_UNSUPPORTED;
 	struct mw_err *gap = due ? note(look, "registers", err->msg, "") : NULL;
 	mw_err_free(err);
 	reading->registers.n = 0;
 	return gap;
+}
+
+/* True when nothing failed for another reason than that it was not recorded. */
+static bool only_unrecorded(const struct mw_refusal *refusals, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (refusals[i].code != MW_ERR_UNSUPPORTED)
+			return false;
+	return n;
 }
 
 /*
@@ -150,13 +159,13 @@ static struct mw_err *take(struct mw_look *look, struct reading *reading,
 	(void)mw_source_refusals(src, &before);
 	struct mw_err *err = look->looker->take(look->looker->ctx, reading->snap, opts,
 						&reading->taken);
-	(void)mw_source_refusals(src, &after);
+	const struct mw_refusal *refusals = mw_source_refusals(src, &after);
 	const struct mw_facts *facts = mw_source_facts(src);
-	if (err || facts->live || facts->core || !after)
+	if (err || facts->live || facts->core || before ||
+	    !only_unrecorded(refusals, after))
 		return err;
 	look->unrecorded = true;
-	if (!before)
-		mw_source_forget_refusals(src);
+	mw_source_forget_refusals(src);
 	return NULL;
 }
 

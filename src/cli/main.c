@@ -125,7 +125,7 @@
  *     heap.[ch] json.c tables.c
  *     leaks.[ch] leaks_diff.c leaks_load.c    what nothing leads to, what grew
  *   src/view/pmap/        procps' pmap, to the byte
- *     pmap.[ch] rows.c detail.c
+ *     pmap.[ch] rows.c detail.c rc.[ch]
  *   src/view/size/        sections: sums, segments, what is resident, two builds
  *     size.[ch] segments.c live.c compare.c
  *   src/out/              typed tables to text, JSON, CSV
@@ -139,7 +139,6 @@
  * reading them target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
- *     pmap_rc.[ch]        pmap's configuration files
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"

@@ -141,6 +141,16 @@ try:
         answer = look("map", pid, *options)
     look("map", pid, "--at", look("map", pid)["regions"][1]["start"])
     look("doctor", pid)
+    first = look("map", pid)["regions"][0]["start"]
+    look("page", pid, first)
+    look("page", pid, f"{first}..{int(first, 16) + 8192:x}")
+    look("page", "--same", pid, str(target.pid), first)
+    look("free")
+    rows("memwhy.free/1", "free")
+    for options in [], ["-A"], ["--segments"], ["--vs", "/bin/cat"]:
+        look("size", *options, "/bin/ls")
+    look("size", "--live", pid)
+    rows("memwhy.size/1", "size", "/bin/ls")
     look("heap", pid)
     for options in [], ["--sizes"], ["--threads"], ["--pins"], ["--checks"]:
         flat_rows("heap", pid, *options)

@@ -21,6 +21,7 @@ struct mw_split {
 /* The name of level i of a table of `levels`: "PML4". */
 const char *mw_level_name(unsigned levels, unsigned i);
 
+/* Splits it; `levels` is 4 or 5. */
 void mw_split_address(uint64_t addr, unsigned levels, struct mw_split *ret);
 
 /* 5 when this machine's kernel runs with five levels, else 4; 0: no x86-64. */

@@ -132,10 +132,10 @@ static bool add_head(struct mw_pmap_job *job)
 {
 	static const char *const heads[] = {
 		[MW_PMAP_SHORT] = "",
-		[MW_PMAP_DEVICE] =
-			"Address           Kbytes Mode  Offset           Device    Mapping\n",
-		[MW_PMAP_EXTENDED] =
-			"Address           Kbytes     RSS   Dirty Mode  Mapping\n",
+		[MW_PMAP_DEVICE] = "Address           Kbytes Mode  Offset           "
+				   "Device    Mapping\n",
+		[MW_PMAP_EXTENDED] = "Address           Kbytes     RSS   Dirty Mode  "
+				     "Mapping\n",
 	};
 	return job->opts->quiet ||
 	       mw_buf_printf(&job->text, "%s", heads[job->opts->mode]);

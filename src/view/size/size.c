@@ -25,8 +25,8 @@ static const struct mw_col section_cols[] = {
 	{ "file", "file", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
 	{ "member", "member", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
 	{ "section", "section", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
-	{ "size", "size", MW_TYPE_BYTES, MW_COL_NO_TEXT, 0 },
 	{ "address", "addr", MW_TYPE_ADDR, MW_COL_NO_TEXT, 0 },
+	{ "size", "size", MW_TYPE_BYTES, MW_COL_NO_TEXT, 0 },
 	{ "allocated", "allocated", MW_TYPE_BOOL, MW_COL_NO_TEXT, 0 },
 };
 

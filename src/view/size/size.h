@@ -26,6 +26,7 @@ struct mw_size_view {
 	bool sectioned; /* the rows are sections, not objects */
 };
 
+/* Begins the document: headings, or the table. */
 void mw_view_size_begin(struct mw_size_view *view, struct mw_out *out,
 			const struct mw_size_opts *opts);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cli/pmap_rc.h"
+#include "view/pmap/rc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,22 +94,27 @@ struct mw_err *mw_pmap_rc_create(const char *path)
 		"Anonymous",    "AnonHugePages", "Swap",          "KernelPageSize",
 		"MMUPageSize",  "Locked",        "VmFlags",       "Mapping",
 	};
+	mw_auto_buf text = { 0 };
+	bool ok = mw_buf_printf(
+		&text, "# Which columns pmap -c and -C show: one name a line, without "
+		       "the #.\n# Names are those of /proc/PID/smaps; what is not there "
+		       "is left out.\n\n[Fields Display]\n\n");
+	for (size_t i = 0; ok && i < sizeof(fields) / sizeof(*fields); i++)
+		ok = mw_buf_printf(&text, "#%s\n", fields[i]);
+	ok = ok && mw_buf_printf(&text, "\n[Mapping]\n\n# Whole paths in the last "
+					"column.\n#ShowPath\n");
+	if (!ok)
+		return mw_err_nomem();
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!file)
+	if (fd < 0)
 		return mw_err_new(MW_ERR_IO, errno, path,
 				  errno == EEXIST
 					  ? "%s is there already: delete or rename it"
 					  : "%s cannot be created",
 				  path);
-	fputs("# Which columns pmap -c and -C show: one name a line, without the #.\n"
-	      "# Names are those of /proc/PID/smaps; what is not there is left out.\n\n"
-	      "[Fields Display]\n\n",
-	      file);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-		fprintf(file, "#%s\n", fields[i]);
-	fputs("\n[Mapping]\n\n# Whole paths in the last column.\n#ShowPath\n", file);
-	if (fclose(file) != 0)
-		return mw_err_sys(errno, path);
-	return NULL;
+	ok = write(fd, text.data, text.len) == (ssize_t)text.len;
+	int errnum = ok ? 0 : errno;
+	if (close(fd) != 0 && !errnum)
+		errnum = errno;
+	return errnum ? mw_err_sys(errnum, path) : NULL;
 }
