@@ -5,9 +5,10 @@
  *
  *   layout.c    where fields lie, by version
  *   find.c      main_arena and mp_ of every libc in the process: from the file's
- *               relocations, else by what bins look like (scan.c)
- *   arenas.c    malloc_state of all arenas, their contiguous pieces
- *   cached.c    what looks in use and is not: tcache and fastbin entries
+ *               relocations (static.c), else by what bins look like (scan.c)
+ *   arenas.c    malloc_state of all arenas, their contiguous pieces (pieces.c)
+ *   cached.c    what looks in use and is not: tcache and fastbin entries; where the
+ *               thread-local words lie (tls.c), reading links (links.c)
  *   chunks.c    the linear walk over a piece, chunk by chunk; the hot loop
  *   pages.c     resident bytes by use, what trimming would give back, who pins what
  *   mmapped.c   blocks with a mapping of their own
@@ -117,6 +118,9 @@ struct mw_glibc_vec {
 /* Appends every glibc malloc of the process, used or not. NOMEM, GONE. */
 struct mw_err *mw_glibc_find(struct mw_heap_walk *walk,
 			     struct mw_glibc_vec *ret) MW_MUST_USE;
+
+/* Whether the region is what malloc maps: anonymous, also of huge pages. */
+bool mw_glibc_may_map(const struct mw_region *region);
 
 /* A contiguous piece of an arena: chunks from `first` to `end`. */
 struct mw_glibc_piece {

@@ -32,13 +32,6 @@ struct search {
 	struct mw_glibc_mmapped_vec *ret;
 };
 
-static bool may_hold(const struct mw_region *region)
-{
-	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
-	return (region->perms & (want | MW_PERM_SHARED)) == want && !region->ino &&
-	       (!region->name[0] || strncmp(region->name, "[anon:", 6) == 0);
-}
-
 /* Reads a header; false unless it is one of a mapped chunk. */
 static bool header(struct search *search, uint64_t chunk, uint64_t *offset, uint64_t *len)
 {
@@ -189,10 +182,10 @@ static struct mw_err *search_all(struct search *search)
 	search->bytes = 0;
 	for (size_t i = 0; i < n && !err; i = next) {
 		next = i + 1;
-		if (!may_hold(&regions[i]))
+		if (!mw_glibc_may_map(&regions[i]))
 			continue;
 		while (next < n && regions[next].start == regions[next - 1].end &&
-		       may_hold(&regions[next]))
+		       mw_glibc_may_map(&regions[next]))
 			next++;
 		err = search_stretch(search, regions[i].start, regions[next - 1].end);
 	}

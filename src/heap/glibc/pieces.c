@@ -127,19 +127,20 @@ struct hunt {
 	size_t steps;                           /* and chunks to be followed in vain */
 };
 
-static bool is_anonymous(const struct mw_region *region)
+bool mw_glibc_may_map(const struct mw_region *region)
 {
-	return !region->ino || !strncmp(region->name, "/anon_hugepage", 14);
+	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
+	bool huge = !strncmp(region->name, "/anon_hugepage", 14);
+	return (region->perms & (want | MW_PERM_SHARED)) == want &&
+	       (!region->name[0] || huge || !strncmp(region->name, "[anon:", 6));
 }
 
 /* What sbrk() gave belongs to the arena that began there, if to any. */
 static bool may_serve(const struct hunt *hunt, const struct mw_region *region)
 {
-	const unsigned want = MW_PERM_READ | MW_PERM_WRITE;
-	bool begun = hunt->base >= region->start && hunt->base < region->end;
-	return (region->perms & (want | MW_PERM_SHARED)) == want &&
-	       is_anonymous(region) && strncmp(region->name, "[stack", 6) != 0 &&
-	       (begun || strcmp(region->name, "[heap]") != 0);
+	return mw_glibc_may_map(region) ||
+	       (hunt->base >= region->start && hunt->base < region->end &&
+		!strcmp(region->name, "[heap]"));
 }
 
 /* A piece at `start`: chunks in a row to a page's end. 0 when there is none. */

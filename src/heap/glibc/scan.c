@@ -222,7 +222,7 @@ struct mw_err *mw_glibc_scan(struct mw_heap_walk *walk, const struct mw_region *
 		.version = "",
 		.object = region->name,
 		.searched = true,
-		.facts = { .next = search.next, 	.attached = search.attached },
+		.facts = { .next = search.next, .attached = search.attached },
 	};
 	find_par(walk, &libc, search.range);
 	if (!mw_glibc_complete(walk, &libc))
