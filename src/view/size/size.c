@@ -227,8 +227,8 @@ static void section_rows(struct mw_size_view *view, const struct mw_listing *lis
 		const struct mw_elf_section *s = nth(listing, i);
 		struct mw_cell cells[] = {
 			mw_cell_s(path),    member ? mw_cell_s(member) : mw_cell_null(),
-			mw_cell_s(s->name), mw_cell_u(s->len),
-			mw_cell_u(s->addr), mw_cell_u(!!(s->flags & SHF_ALLOC)),
+			mw_cell_s(s->name), mw_cell_u(s->addr),
+			mw_cell_u(s->len),  mw_cell_u(!!(s->flags & SHF_ALLOC)),
 		};
 		mw_out_row(view->out, cells, MW_PLAIN);
 	}
