@@ -14,6 +14,7 @@ static const enum mw_opt_id opts[] = { MW_OPT_SAME, MW_OPT_STOP, MW_OPT_MAX_STOP
 				       MW_OPT_END };
 
 enum { MAX_PAGES = 1 << 16 };
+#define KERNEL_HALF (UINT64_C(1) << 63)
 
 struct range {
 	uint64_t addr;       /* as given */
@@ -34,13 +35,14 @@ static struct mw_err *parse_range(const char *text, uint64_t page, struct range 
 	if (!mw_parse_addr(first, &ret->addr) ||
 	    (dots && !mw_parse_addr(dots + 2, &last)))
 		return mw_err_new(MW_ERR_USAGE, 0, text, "%s is no address", text);
-	if (!dots)
-		last = ret->addr + 1;
 	ret->start = ret->addr & ~(page - 1);
-	if (last <= ret->addr || __builtin_add_overflow(last, page - 1, &ret->end))
+	if (!dots)
+		last = ret->addr;
+	else if (last-- <= ret->addr)
 		return mw_err_new(MW_ERR_USAGE, 0, text, "%s is no range of addresses",
 				  text);
-	ret->end &= ~(page - 1);
+	/* The last byte's page counts too; at the top of all the end wraps to 0. */
+	ret->end = (last | (page - 1)) + 1;
 	if ((ret->end - ret->start) / page > MAX_PAGES)
 		return mw_err_new(MW_ERR_USAGE, 0, text,
 				  "%s: at most %d pages can be shown", text, MAX_PAGES);
@@ -66,8 +68,16 @@ static struct mw_err *fill(struct mw_cli *cli, const struct range *range,
 	const struct mw_region *region = mw_snapshot_find(answer->snap, range->addr);
 	if (!frames)
 		return mw_err_nomem();
-	struct mw_err *err = mw_frames_read(cli->src, pid, range->start, n, arena, frames,
-					    &answer->no_frames);
+	struct mw_err *err = NULL;
+	/* The kernel's half has no page map. */
+	for (size_t i = 0; range->start >= KERNEL_HALF && i < n; i++)
+		frames[i] = (struct mw_frame){ .addr = range->start + i * page,
+					       .flags = UINT64_MAX,
+					       .count = UINT64_MAX,
+					       .cgroup = UINT64_MAX };
+	if (range->start < KERNEL_HALF)
+		err = mw_frames_read(cli->src, pid, range->start, n, arena, frames,
+				     &answer->no_frames);
 	if (err)
 		return err;
 	answer->frames = frames;
