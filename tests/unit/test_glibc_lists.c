@@ -109,6 +109,43 @@ RUN(links_decide, 32)
 	assert_int_equal(count(libc, MW_CACHED_FAST), 4);
 }
 
+/* No banner, nothing in tcache: fastbins decide. */
+RUN(fastbins_decide, 30)
+{
+	libc_file(libc, LIBC_RELA, 0);
+	libc_heap(libc);
+	uint64_t tcache = libc_tcache(libc);
+	libc_set(libc, (uint16_t)(libc->layout->state.fastbins + 8),
+		 put_list(libc, 0x30, 4, 16));
+	libc_top(libc);
+	libc_thread(libc, tcache, libc->main_arena);
+	libc_look(libc);
+	assert_string_equal(libc->found.items[0].layout->versions, "2.30-2.31");
+	assert_int_equal(count(libc, MW_CACHED_FAST), 4);
+}
+
+/* The program has 64 KiB of thread-local data between libc's and the thread pointer. */
+RUN(far_from_the_pointer, 35)
+{
+	uint64_t tp = LIBC_TLS + 0x20000, block = LIBC_TLS + 0x8010, dtv = tp + 0x100;
+	libc_heap(libc);
+	uint64_t tcache = libc_tcache(libc);
+	libc_tcache_list(libc, tcache, 0, 3, put_list(libc, 0x20, 3, 0));
+	libc_top(libc);
+	image_map(&libc->image, LIBC_TLS, 0x21000, "rw-p", "");
+	for (uint64_t at = LIBC_TLS; at < LIBC_TLS + 0x21000; at += IMAGE_PAGE)
+		IMAGE_WORDS(&libc->image, at, 0);
+	IMAGE_WORDS(&libc->image, block + 0x20, tcache, 0, libc->main_arena);
+	IMAGE_WORDS(&libc->image, tp, tp, dtv);
+	IMAGE_WORDS(&libc->image, dtv - 16, 3, 0, 1, 0, tp - 0x10000, 0, block, 0);
+	libc->registers.tp = tp;
+	libc_look(libc);
+	const struct mw_glibc *found = &libc->found.items[0];
+	assert_int_equal(found->tcache_offset, (int64_t)(block + 0x20 - tp));
+	assert_int_equal(found->thread_arena_offset, (int64_t)(block + 0x30 - tp));
+	assert_int_equal(count(libc, MW_CACHED_TCACHE), 3);
+}
+
 /* The banner says 2.31, the structure is of 2.29: its chunk decides. */
 RUN(chunk_decides, 27)
 {
@@ -474,6 +511,8 @@ int main(void)
 		cmocka_unit_test(every_layout),
 		cmocka_unit_test(run_links_decide),
 		cmocka_unit_test(run_chunk_decides),
+		cmocka_unit_test(run_fastbins_decide),
+		cmocka_unit_test(run_far_from_the_pointer),
 		cmocka_unit_test(run_no_thread_pointer),
 		cmocka_unit_test(run_rings),
 		cmocka_unit_test(run_links_to_anywhere),

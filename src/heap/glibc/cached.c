@@ -20,6 +20,7 @@ enum {
 	SMALL_BINS = 64, /* of tcache: one size each */
 	MAX_COUNT = 65535,
 	SLACK = 1,        /* lists that a thread may have been stopped in the middle of */
+	GLANCE = 16,      /* links of a fastbin that are tried */
 	MAX_SAMPLES = 32, /* threads whose TLS is searched */
 };
 
@@ -251,8 +252,41 @@ static struct mw_err *take_tcache(struct mw_glibc_cache *cache,
 	return err;
 }
 
+/* How many fastbins make no sense, as far as one looks, if links are protected or not. */
+static size_t broken_fastbins(struct mw_glibc_cache *cache, bool safe)
+{
+	size_t broken = 0;
+	for (size_t i = 0; i < cache->n_arenas; i++)
+		for (unsigned bin = 0; bin < MW_GLIBC_FASTBINS; bin++) {
+			struct list list = { MW_CHUNK_MIN + 16 * bin, safe, true };
+			uint64_t at = cache->arenas[i].fastbins[bin], size;
+			at = at ? at + MW_CHUNK_HEADER : 0;
+			for (unsigned n = 0; at && n < GLANCE; n++)
+				if (!step(cache, &list, at, &size, &at)) {
+					broken++;
+					break;
+				}
+		}
+	return broken;
+}
+
+/* Without a version 2.31 and 2.32 look alike where tcache has no list of two. */
+static void decide_links(struct mw_glibc_cache *cache)
+{
+	struct mw_glibc *libc = cache->libc;
+	struct mw_glibc_facts facts = libc->facts;
+	bool safe = libc->layout->safe_linking;
+	facts.minor = safe ? 31 : 32;
+	const struct mw_glibc_layout *other = mw_glibc_layout_select(&facts);
+	if (!libc->version[0] && other && other->safe_linking != safe &&
+	    other->tcache.entries == libc->layout->tcache.entries &&
+	    broken_fastbins(cache, safe) > broken_fastbins(cache, !safe))
+		libc->layout = other;
+}
+
 static struct mw_err *take_fastbins(struct mw_glibc_cache *cache)
 {
+	decide_links(cache);
 	struct mw_err *err = NULL;
 	for (size_t i = 0; i < cache->n_arenas; i++)
 		for (unsigned bin = 0; bin < MW_GLIBC_FASTBINS && !err; bin++) {

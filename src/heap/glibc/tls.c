@@ -6,7 +6,8 @@
  * are looked for: a word below the thread pointer that is the address of an arena, and
  * one that leads to a tcache structure.
  *
- * Sources: glibc malloc/malloc.c (tcache), malloc/arena.c (thread_arena).
+ * Sources: glibc malloc/malloc.c (tcache), malloc/arena.c (thread_arena),
+ * elf/dl-tls.c and sysdeps/x86_64/nptl/tls.h (dtv).
  */
 #include "heap/glibc/cached.h"
 
@@ -16,6 +17,9 @@ enum {
 	NEAR = 4096,     /* bytes below the thread pointer, as a rule enough */
 	FAR = 256 << 10, /* where the program has much thread-local data of its own */
 	PIECE = 4096,
+	DTV_ENTRY = 16,
+	MAX_MODULES = 1024,
+	MAX_STATIC = 1 << 30, /* bytes of thread-local data below a thread pointer */
 	WORDS = PIECE / 8,
 	MAX_TRIES = 4096, /* structures looked into, in all */
 };
@@ -141,15 +145,41 @@ static void elect(struct tls_search *search, uint64_t below)
 	}
 }
 
+static bool is_settled(const struct mw_glibc *libc)
+{
+	return libc->thread_arena_offset &&
+	       (libc->tcache_offset || !libc->layout->tcache.n_bins);
+}
+
+static void try_piece(struct tls_search *search, uint64_t below)
+{
+	judge_piece(search, below);
+	elect(search, below);
+}
+
+/*
+ * A program with much thread-local data of its own has it between libc's and the thread
+ * pointer. The dtv, which the thread pointer leads to, lists where the data of each
+ * object begins: { size }, { generation }, { address, to free }, …
+ */
+static void try_modules(struct tls_search *search)
+{
+	struct mw_memory *mem = &search->cache->walk->memory;
+	uint64_t pointer = search->n ? search->pointers[0] : 0, dtv, n, block;
+	if (!pointer || !mw_memory_word(mem, pointer + 8, &dtv) ||
+	    !mw_memory_word(mem, dtv - DTV_ENTRY, &n))
+		return;
+	for (uint64_t i = 1; i <= n && i <= MAX_MODULES; i++)
+		if (mw_memory_word(mem, dtv + i * DTV_ENTRY, &block) && !(block & 7) &&
+		    block < pointer - NEAR && pointer - block < MAX_STATIC &&
+		    !is_settled(search->cache->libc))
+			try_piece(search, pointer - block);
+}
+
 void mw_glibc_find_tls(struct mw_glibc_cache *cache, const uint64_t *pointers, size_t n)
 {
 	struct tls_search search = { .cache = cache, .pointers = pointers, .n = n };
-	const struct mw_glibc *libc = cache->libc;
-	bool caches = libc->layout->tcache.n_bins != 0;
-	for (uint64_t below = NEAR; below <= FAR; below += PIECE) {
-		judge_piece(&search, below);
-		elect(&search, below);
-		if (libc->thread_arena_offset && (libc->tcache_offset || !caches))
-			break;
-	}
+	try_piece(&search, NEAR);
+	if (!is_settled(cache->libc))
+		try_modules(&search);
 }
