@@ -8,7 +8,9 @@ import glob
 import os
 import re
 import signal
+import socket
 import subprocess
+import urllib.request
 
 import heaps
 import live
@@ -334,22 +336,67 @@ def java_without_counters():
     live.check("UsePerfData" in mine["note"], mine["note"])
 
 
-@live.case
-def go():
-    """A Go program is recognised, with the version that built it."""
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def go_metrics(port):
+    """What the Go runtime says of its heap, as its program publishes it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        text = page.read().decode()
+    return {name: int(float(value)) for name, value in
+            re.findall(r"^go_memstats_(\w+_bytes|heap_objects) (\S+)$", text, re.M)}
+
+
+@contextlib.contextmanager
+def prometheus():
     path = live.need_program("prometheus")
-    want = re.search(rb"go1\.\d+(\.\d+)?", subprocess.run(
-        [path, "--version"], capture_output=True).stdout)[0].decode()
+    port = free_port()
     with live.scratch() as place:
         (place / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n")
         with live.Target([path, f"--config.file={place}/prometheus.yml",
                           f"--storage.tsdb.path={place}/data",
-                          f"--web.listen-address=unix:{place}/none",
-                          "--web.listen-address=127.0.0.1:0"], ready=None, cwd=place,
-                         stderr=subprocess.DEVNULL) as target:
-            live.wait_until(lambda: len(live.smaps(target.pid)) > 40, "Go to start")
-            mine = the(heaps.heap_json(target.pid, codes=(0, 1, 3)), "go")
-    live.check_equal((mine["version"], mine["depth"]), (want, "recognised"), "go")
+                          f"--web.listen-address=127.0.0.1:{port}"], ready=None,
+                         cwd=place, stderr=subprocess.DEVNULL,
+                         env=targets.environment(place)) as target:
+            def answers():
+                with contextlib.suppress(OSError):
+                    return go_metrics(port)
+                return None
+            live.wait_until(answers, "prometheus to answer")
+            yield target, port
+
+
+@live.case
+def go():
+    """Go: what its spans hold is what the runtime's own figures say."""
+    wrong = heaps.Wrong()
+    with prometheus() as (target, port):
+        want = re.search(rb"go1\.\d+(\.\d+)?", subprocess.run(
+            ["prometheus", "--version"], capture_output=True).stdout)[0].decode()
+        heaps.resting(target.pid)
+        before = go_metrics(port)
+        mine = the(heaps.heap_json(target.pid, codes=(0, 1, 3)), "go")
+        after = go_metrics(port)
+    wrong.equal((mine["version"], mine["depth"]), (want, "counted"), "version, depth")
+    wrong.true(all(check["ok"] for check in mine["checks"]), str(mine["checks"]))
+    arenas = {arena["name"]: arena for arena in mine["arenas"]}
+    # Every answer of the program allocates some 200 KiB, and may begin a collection.
+    slack = 2 << 20
+
+    def between(found, *keys):
+        said = [sum(figures[key] for key in keys) for figures in (before, after)]
+        wrong.true(min(said) - slack <= found <= max(said) + slack,
+                   f"{keys}: {found}, the runtime says {said}")
+
+    between(mine["system"], "heap_sys_bytes", "stack_sys_bytes")
+    between(arenas["objects"]["system"], "heap_inuse_bytes")
+    between(arenas["objects"]["live"]["bytes"], "heap_alloc_bytes")
+    between(arenas["stacks"]["system"], "stack_inuse_bytes")
+    check_sizes(wrong, {"sizes": mine["sizes"], "live": arenas["objects"]["live"]}, "go")
+    wrong.settle()
 
 
 @contextlib.contextmanager

@@ -192,6 +192,57 @@ ALLOC_TEST(go_with_a_version_that_is_none)
 	assert_string_equal(alloc_named(world, "go")->version, "");
 }
 
+/* mspan of 1.19: the size of objects is its fourteenth word. */
+static void put_span(struct alloc_world *world, uint64_t at, uint64_t start,
+		     uint64_t pages, uint64_t len, unsigned used, unsigned state)
+{
+	PUT(world, at, 0, 0, 0, start, pages, 0, 0, 0, 0, 0, 0, 0, used | state << 24,
+	    len, start + (len ? pages * 8192 / len * len : 0));
+	PUT(world, at + 20 * 8, 1);
+}
+
+/* Eight spans: one large object, one of stacks, one dead, five of small objects. */
+static void put_spans(struct alloc_world *world)
+{
+	const uint64_t heap = BASE, spans = HEAP + 0x1000;
+	alloc_file(world, VARS, 0x1000, "rw-p", 7, "/bin/program");
+	image_map(&world->image, HEAP, 0x10000, "rw-p", "");
+	image_map(&world->image, BASE, 4 * MIB, "rw-p", "");
+	PUT(world, VARS + 0x80, spans, 8, 16);
+	for (unsigned i = 0; i < 8; i++) {
+		PUT(world, spans + i * 8, HEAP + 0x2000 + i * 0x100);
+		put_span(world, HEAP + 0x2000 + i * 0x100, heap + i * 0x10000, 1, 48, i,
+			 1);
+	}
+	put_span(world, HEAP + 0x2500, heap + 0x50000, 3, 3 * 8192, 1, 1);
+	PUT(world, HEAP + 0x2500 + 14 * 8, heap + 0x50000 + 20000);
+	put_span(world, HEAP + 0x2600, heap + 0x60000, 4, 0, 0, 2);
+	put_span(world, HEAP + 0x2700, heap + 0x70000, 4, 0, 0, 0);
+}
+
+ALLOC_TEST(go_by_its_spans)
+{
+	put_go(world, "\x08go1.19.8", 9);
+	put_spans(world);
+	alloc_take(world);
+	const struct mw_allocator *it = alloc_named(world, "go");
+	assert_int_equal(it->depth, MW_HEAP_COUNTED);
+	assert_true(all_checks_hold(it));
+	assert_int_equal(it->system, 4 * MIB);
+	assert_int_equal(arena_named(it, "objects")->live.n, 0 + 1 + 2 + 3 + 4 + 1);
+	assert_int_equal(arena_named(it, "objects")->live.bytes, 10 * 48 + 3 * 8192);
+	assert_int_equal(arena_named(it, "stacks")->live.bytes, 4 * 8192);
+	assert_int_equal(arena_named(it, "idle")->system, 4 * MIB - 12 * 8192);
+}
+
+ALLOC_TEST(go_spoilt)
+{
+	put_go(world, "\x08go1.19.8", 9);
+	put_spans(world);
+	alloc_spoil(world);
+	alloc_storm(world, 4000);
+}
+
 /* --- nobody ------------------------------------------------------------------------ */
 
 /* A process of many mappings: looking for allocators reads next to nothing of it. */
@@ -224,6 +275,8 @@ int main(void)
 		cmocka_unit_test(run_jvm_spoilt),
 		cmocka_unit_test(run_go_with_its_version),
 		cmocka_unit_test(run_go_with_a_version_that_is_none),
+		cmocka_unit_test(run_go_by_its_spans),
+		cmocka_unit_test(run_go_spoilt),
 		cmocka_unit_test(run_nobody_costs_nothing),
 	};
 	return cmocka_run_group_tests_name("alloc_counted", tests, NULL, NULL);
