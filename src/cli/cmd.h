@@ -141,6 +141,9 @@ bool mw_look_unrecorded(const struct mw_look *look);
 /* Adds a gap to those of the look: that its heap is not in the recording. NOMEM. */
 struct mw_err *mw_look_note_unrecorded(struct mw_look *look) MW_MUST_USE;
 
+/* Adds what of the source could not be read, for who does not classify. NOMEM. */
+struct mw_err *mw_look_note_refusals(struct mw_look *look) MW_MUST_USE;
+
 /* Adds any other, whose remedy is the command `verb` on the same process. NOMEM. */
 struct mw_err *mw_look_note(struct mw_look *look, const char *what, const char *why,
 			    const char *verb) MW_MUST_USE;

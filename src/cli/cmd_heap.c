@@ -64,9 +64,9 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_heap_answer *answ
 /* Why there is nothing to tell, where that is so. */
 static struct mw_err *fill(struct mw_look *look, struct mw_heap_answer *answer)
 {
-	struct mw_err *err = NULL;
+	struct mw_err *err = mw_look_note_refusals(look);
 	answer->snap = mw_look_whose(look);
-	if (mw_look_unrecorded(look) && !mw_cli_is_limited(answer->snap)) {
+	if (!err && mw_look_unrecorded(look) && !mw_cli_is_limited(answer->snap)) {
 		err = mw_look_note_unrecorded(look);
 		if (!answer->heap->n_allocators || !answer->heap->settled)
 			answer->unread = "its heap is not in this recording";

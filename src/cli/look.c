@@ -20,7 +20,7 @@ enum {
 	MAX_TRIES = 5,
 	PAUSE_NS = 1000000,
 	LIVE_MS = 300, /* how long a running target is looked at again before a stop */
-	MAX_GAPS = 4,
+	MAX_GAPS = 16,
 };
 
 struct mw_look {
@@ -446,6 +446,16 @@ struct mw_err *mw_look_note_unrecorded(struct mw_look *look)
 {
 	return note(look, "the heap", "its memory is not in this recording",
 		    "memwhy capture --stop --memory");
+}
+
+struct mw_err *mw_look_note_refusals(struct mw_look *look)
+{
+	size_t n;
+	const struct mw_refusal *refusals = mw_source_refusals(look->cli->src, &n);
+	struct mw_err *err = NULL;
+	for (size_t i = 0; !err && i < n; i++)
+		err = note(look, refusals[i].what, refusals[i].why, "");
+	return err;
 }
 
 struct mw_err *mw_look_note(struct mw_look *look, const char *what, const char *why,

@@ -3,21 +3,17 @@
 #include "heap/heap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { WINDOW = 512 << 10, MAX_GAPS = 64 };
 
 /* What comes later may lie in blocks of what comes first. */
 static const struct mw_walker *const walkers[] = {
-	&mw_walker_glibc,
-	&mw_walker_jemalloc,
-	&mw_walker_tcmalloc,
-	&mw_walker_mimalloc,
-	&mw_walker_musl,
-	&mw_walker_pymalloc,
-	&mw_walker_v8,
-	&mw_walker_jvm,
-	&mw_walker_go,
-	NULL, /* ends the list */
+	&mw_walker_glibc,    &mw_walker_jemalloc,
+	&mw_walker_tcmalloc, &mw_walker_mimalloc,
+	&mw_walker_musl,     &mw_walker_pymalloc,
+	&mw_walker_v8,       &mw_walker_jvm,
+	&mw_walker_go,       NULL, /* ends the list */
 };
 
 /* A heap and what it is made with; the public struct comes first. */
@@ -66,9 +62,33 @@ static bool all_ok(const struct mw_allocator_vec *allocators)
 	return true;
 }
 
+/* A core says what was dumped, and smaps sums whole mappings: neither knows pages. */
+static void forget_residency(struct mw_heap_walk *walk)
+{
+	for (size_t i = 0; i < walk->allocators.n; i++) {
+		struct mw_kept *kept = &walk->allocators.items[i].free;
+		kept->resident = kept->trimmable = UINT64_MAX;
+		kept->pinned = kept->untrimmable = UINT64_MAX;
+	}
+	for (size_t i = 0; i < walk->areas.n; i++) {
+		struct mw_heap_area *area = &walk->areas.items[i];
+		area->split = false;
+		memset(area->resident, 0, sizeof(area->resident));
+		memset(area->exclusive, 0, sizeof(area->exclusive));
+	}
+}
+
+static bool knows_pages(const struct mw_snapshot *snap)
+{
+	return mw_snapshot_totals(snap)->engine != MW_ENGINE_SMAPS &&
+	       !mw_source_facts(mw_snapshot_source(snap))->core;
+}
+
 static void publish(struct heap *heap)
 {
 	struct mw_heap_walk *walk = &heap->walk;
+	if (!knows_pages(walk->snap))
+		forget_residency(walk);
 	if (walk->areas.n)
 		qsort(walk->areas.items, walk->areas.n, sizeof(*walk->areas.items),
 		      by_start);

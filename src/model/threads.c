@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/vec.h"
+#include "kernel/source.h"
 #include "procfs/pagebits.h"
 #include "procfs/status.h"
 #include <memwhy/hold.h>
@@ -46,8 +47,10 @@ static bool is_present(const struct reader *reader, uint64_t addr, size_t len)
 {
 	uint64_t page = addr & ~(reader->page_size - 1), word;
 	for (; page < addr + len; page += reader->page_size) {
-		mw_auto_err err =
-			mw_source_read_pagemap(reader->src, reader->pid, page, 1, &word);
+		/* Not known to be there is not readable, and the answer must say so. */
+		mw_auto_err err = mw_source_note(
+			reader->src, MW_OPTIONAL_MEMORY,
+			mw_source_read_pagemap(reader->src, reader->pid, page, 1, &word));
 		if (err || !(word & MW_PM_PRESENT))
 			return false;
 	}

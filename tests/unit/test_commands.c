@@ -186,6 +186,16 @@ static void map_views_survive(void **state)
 	loop_modes(&mw_cmd_map, BASH_TEXT, MW_OPT_AT);
 }
 
+/* On a tree whose heap can be walked: of the others only limits would be told. */
+static void heap_survives(void **state)
+{
+	(void)state;
+	tree_dir = TREE_WITH_MEMORY;
+	loop_modes(&mw_cmd_heap, "", MW_OPT_PINS);
+	loop_modes(&mw_cmd_why, NULL, MW_OPT_END);
+	tree_dir = TREE;
+}
+
 static void leaks_survives(void **state)
 {
 	(void)state;
@@ -260,6 +270,7 @@ int main(void)
 		cmocka_unit_test(why_by_smaps_survives),
 		cmocka_unit_test(map_survives),
 		cmocka_unit_test(map_views_survive),
+		cmocka_unit_test(heap_survives),
 		cmocka_unit_test(leaks_survives),
 		cmocka_unit_test(doctor_survives),
 		cmocka_unit_test(capture_survives),
