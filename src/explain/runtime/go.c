@@ -28,7 +28,7 @@ enum {
 #define TABLE_LEN (UINT64_C(32) << 20)
 #define ARENA_BASE (UINT64_C(1) << 47) /* minus arenaBaseOffset, amd64 */
 
-static bool is_go(struct mw_rt_elf *file)
+static bool is_go(struct mw_alloc_elf *file)
 {
 	static const char *const names[] = { ".go.buildinfo", ".gopclntab" };
 	const struct mw_elf_section *section = NULL;
@@ -139,7 +139,7 @@ struct search {
 static uint64_t search_range(struct search *search, uint64_t start, uint64_t end)
 {
 	uint64_t words[PAGE_WORDS];
-	for (uint64_t page = mw_rt_down(start, PAGE); page < end && search->pages;
+	for (uint64_t page = mw_alloc_down(start, PAGE); page < end && search->pages;
 	     page += PAGE) {
 		search->pages--;
 		if (!mw_peek(search->cx, page, words, sizeof(words)))
@@ -158,7 +158,7 @@ static uint64_t search_range(struct search *search, uint64_t start, uint64_t end
 }
 
 /* mheap_ is a variable without pointers to the heap; only the runtime's are searched. */
-static uint64_t find_table(struct mw_classify *cx, struct mw_rt_elf *file)
+static uint64_t find_table(struct mw_classify *cx, struct mw_alloc_elf *file)
 {
 	static const char *const names[] = { ".noptrbss", ".bss" };
 	struct search search = { .cx = cx, .pages = MAX_DATA_PAGES, .tries = MAX_TRIES };
@@ -187,8 +187,9 @@ static struct mw_err *claim_names(struct mw_classify *cx)
 struct mw_err *mw_classify_go(struct mw_classify *cx)
 {
 	const struct mw_region *text = mw_rt_program(cx);
-	mw_auto_rt_elf file = { 0 };
-	if (!text || !mw_rt_open(cx, text, &file) || !is_go(&file))
+	mw_auto_alloc_elf file = { 0 };
+	if (!text || !mw_alloc_elf_open(mw_classify_snapshot(cx), text, &file) ||
+	    !is_go(&file))
 		return NULL;
 	mw_classify_seen(cx)->go = true;
 	struct mw_err *err = mw_rt_claim_rest(

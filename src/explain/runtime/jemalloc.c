@@ -60,7 +60,7 @@ static struct mw_err *find_blocks(struct mw_classify *cx, struct ranges *out)
 	const struct mw_region *regions =
 		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
 	for (size_t i = 0; i < n; i++) {
-		uint64_t addr = mw_rt_up(regions[i].start, HUGE);
+		uint64_t addr = mw_alloc_up(regions[i].start, HUGE);
 		if (addr >= regions[i].end || !mw_rt_is_heapish(&regions[i]))
 			continue;
 		for (; addr < regions[i].end && budget; addr += HUGE) {

@@ -188,9 +188,9 @@ static void read_table(struct vm *vm, uint64_t table)
 static bool read_fields(struct vm *vm, const struct mw_region *text)
 {
 	uint64_t symbol, table;
-	mw_auto_rt_elf file = { 0 };
-	if (!mw_rt_open(vm->cx, text, &file) ||
-	    !mw_rt_value(&file, "gHotSpotVMStructs", &symbol) ||
+	mw_auto_alloc_elf file = { 0 };
+	if (!mw_alloc_elf_open(mw_classify_snapshot(vm->cx), text, &file) ||
+	    !mw_alloc_elf_value(&file, "gHotSpotVMStructs", &symbol) ||
 	    !mw_rt_word(vm->cx, symbol, &table))
 		return false;
 	read_table(vm, table);
@@ -298,7 +298,7 @@ static struct mw_err *claim_cards(struct vm *vm)
  */
 static struct mw_err *claim_metadata(struct vm *vm, uint64_t addr, uint64_t *last)
 {
-	uint64_t start = mw_rt_down(addr, ROOT_CHUNK), end = start + ROOT_CHUNK;
+	uint64_t start = mw_alloc_down(addr, ROOT_CHUNK), end = start + ROOT_CHUNK;
 	const struct mw_region *region =
 		mw_snapshot_find(mw_classify_snapshot(vm->cx), addr);
 	uint32_t version = 0;

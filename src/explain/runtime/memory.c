@@ -18,21 +18,6 @@ bool mw_rt_is_heapish(const struct mw_region *region)
 	       mw_rt_is_anon(region);
 }
 
-size_t mw_rt_first(const struct mw_classify *cx, uint64_t addr)
-{
-	size_t n, lo = 0;
-	const struct mw_region *regions =
-		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
-	for (size_t hi = n; lo < hi;) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (regions[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 bool mw_rt_in_heapish(const struct mw_classify *cx, uint64_t start, uint64_t end)
 {
 	const struct mw_region *region =

@@ -66,7 +66,7 @@ static struct mw_err *find_segments(struct mw_classify *cx, struct segments *out
 		mw_snapshot_regions(mw_classify_snapshot(cx), &n);
 	struct mw_err *err = NULL;
 	for (size_t i = 0; i < n && !err; i++) {
-		uint64_t addr = mw_rt_up(regions[i].start, SEGMENT);
+		uint64_t addr = mw_alloc_up(regions[i].start, SEGMENT);
 		if (addr >= regions[i].end || !mw_rt_is_heapish(&regions[i]))
 			continue;
 		for (; addr < regions[i].end && budget && !err; addr += SEGMENT) {

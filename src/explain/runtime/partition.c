@@ -117,7 +117,7 @@ static struct mw_err *claim_pages(struct mw_classify *cx, bool proved)
 	for (size_t i = 0; i < n && !err; i++) {
 		uint64_t start = regions[i].start, end = regions[i].end;
 		if (is_super_page(regions, i))
-			err = claim(cx, start - PAYLOAD, mw_rt_up(end, SUPER_PAGE),
+			err = claim(cx, start - PAYLOAD, mw_alloc_up(end, SUPER_PAGE),
 				    proved, NULL,
 				    "super pages of PartitionAlloc, by their layout; the "
 				    "roots that their metadata name were verified");

@@ -194,7 +194,7 @@ static struct mw_err *claim_gap(struct scan *scan, uint64_t addr, uint64_t limit
 		if (!len)
 			continue;
 		/* Such blocks follow each other, too. */
-		*next = mw_rt_up(at + len, scan->pool_len);
+		*next = mw_alloc_up(at + len, scan->pool_len);
 		end = at + len + scan->pool_len;
 	}
 	return err;
@@ -219,7 +219,7 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 	unsigned n_pools, misses = 0;
 	uint32_t arena;
 	struct mw_err *err = claim_row(scan, region, &addr);
-	addr = mw_rt_up(addr, scan->pool_len);
+	addr = mw_alloc_up(addr, scan->pool_len);
 	for (uint64_t last = addr; addr < region->end && misses < PATIENCE && !err;) {
 		if (!scan->steps)
 			break;

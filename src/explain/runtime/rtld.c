@@ -73,11 +73,11 @@ static struct mw_err *claim_rest(struct mw_classify *cx, uint64_t addr)
 static struct mw_err *claim_record(struct mw_classify *cx, uint64_t addr,
 				   const uint64_t word[MAP_WORDS])
 {
-	struct mw_err *err =
-		claim_pages(cx, mw_rt_down(addr, PAGE), addr + MAP_WORDS * sizeof(*word));
+	struct mw_err *err = claim_pages(cx, mw_alloc_down(addr, PAGE),
+					 addr + MAP_WORDS * sizeof(*word));
 	uint64_t last = 0;
 	for (unsigned i = 0; i < MAP_WORDS && !err; i++) {
-		uint64_t page = mw_rt_down(le64toh(word[i]), PAGE);
+		uint64_t page = mw_alloc_down(le64toh(word[i]), PAGE);
 		if (page && page != last)
 			err = claim_pages(cx, page, page + PAGE);
 		last = page;
@@ -101,7 +101,7 @@ static struct mw_err *claim_unique(struct mw_classify *cx, uint64_t global)
 		uint64_t n = le64toh(word[i + 2]);
 		if (n && n <= size && size <= MAX_UNIQUE &&
 		    mw_rt_in_heapish(cx, table, table + size * UNIQUE_LEN))
-			err = claim_pages(cx, mw_rt_down(table, PAGE),
+			err = claim_pages(cx, mw_alloc_down(table, PAGE),
 					  table + size * UNIQUE_LEN);
 	}
 	return err;
@@ -126,18 +126,18 @@ static struct mw_err *claim_records(struct mw_classify *cx, uint64_t debug, bool
 struct mw_err *mw_classify_rtld(struct mw_classify *cx)
 {
 	const struct mw_region *text = mw_rt_object(cx, "ld-linux");
-	mw_auto_rt_elf file = { 0 };
+	mw_auto_alloc_elf file = { 0 };
 	uint64_t addr;
 	struct mw_err *err = NULL;
-	if (!text || !mw_rt_open(cx, text, &file))
+	if (!text || !mw_alloc_elf_open(mw_classify_snapshot(cx), text, &file))
 		return NULL;
 	/* What is certain comes last: of equal ranks the later claim is shown. */
-	if (mw_rt_value(&file, "_r_debug", &addr)) {
+	if (mw_alloc_elf_value(&file, "_r_debug", &addr)) {
 		err = claim_records(cx, addr, true);
 		if (!err)
 			err = claim_records(cx, addr, false);
 	}
-	if (!err && mw_rt_value(&file, "_rtld_global", &addr))
+	if (!err && mw_alloc_elf_value(&file, "_rtld_global", &addr))
 		err = claim_unique(cx, addr);
 	return err;
 }

@@ -9,8 +9,7 @@
 #pragma once
 
 #include "explain/claims.h"
-#include "symbols/object.h"
-#include "symbols/elf.h"
+#include "heap/alloc/alloc.h"
 
 /* Private memory without a file: unnamed, or named by the program ("[anon:x]"). */
 bool mw_rt_is_anon(const struct mw_region *region);
@@ -19,7 +18,10 @@ bool mw_rt_is_anon(const struct mw_region *region);
 bool mw_rt_is_heapish(const struct mw_region *region);
 
 /* The index of the first region that ends above `addr`; n when there is none. */
-size_t mw_rt_first(const struct mw_classify *cx, uint64_t addr);
+static inline size_t mw_rt_first(const struct mw_classify *cx, uint64_t addr)
+{
+	return mw_alloc_first(mw_classify_snapshot(cx), addr);
+}
 
 /* True when [start, end) is not empty and lies in one anonymous writable region. */
 bool mw_rt_in_heapish(const struct mw_classify *cx, uint64_t start, uint64_t end);
@@ -48,7 +50,11 @@ struct mw_err *mw_rt_claim_named(struct mw_classify *cx, const char *prefix,
 				 enum mw_class class, bool *found) MW_MUST_USE;
 
 /* The executable mapping of an object whose file name begins so, or NULL. */
-const struct mw_region *mw_rt_object(const struct mw_classify *cx, const char *prefix);
+static inline const struct mw_region *mw_rt_object(const struct mw_classify *cx,
+						   const char *prefix)
+{
+	return mw_alloc_object(mw_classify_snapshot(cx), prefix);
+}
 
 /* True when an object has 8 MiB of code: nothing that contains V8 has less. */
 bool mw_rt_has_big_program(const struct mw_classify *cx);
@@ -61,36 +67,6 @@ bool mw_rt_has_room(const struct mw_classify *cx, uint64_t len);
 
 /* The executable mapping of the program itself, or NULL. */
 const struct mw_region *mw_rt_program(struct mw_classify *cx);
-
-/* The ELF file behind a mapping, read through the source. Must not be moved. */
-struct mw_rt_elf {
-	struct mw_object_reader file;
-	struct mw_elf *elf;
-	uint64_t bias; /* what is added to link-time addresses */
-};
-
-/* Opens it. False when it cannot be read or does not fit the executable mapping. */
-bool mw_rt_open(struct mw_classify *cx, const struct mw_region *text,
-		struct mw_rt_elf *ret) MW_MUST_USE;
-
-/* Closes it; an empty one is fine. */
-void mw_rt_close(struct mw_rt_elf *file);
-#define mw_auto_rt_elf __attribute__((cleanup(mw_rt_close))) struct mw_rt_elf
-
-/* The run-time address of a symbol. */
-bool mw_rt_value(struct mw_rt_elf *file, const char *name, uint64_t *ret) MW_MUST_USE;
-
-/* Rounds up and down to a power of two. */
-static inline uint64_t mw_rt_up(uint64_t addr, uint64_t to)
-{
-	return addr > UINT64_MAX - (to - 1) ? UINT64_MAX & ~(to - 1)
-					    : (addr + to - 1) & ~(to - 1);
-}
-
-static inline uint64_t mw_rt_down(uint64_t addr, uint64_t to)
-{
-	return addr & ~(to - 1);
-}
 
 /* One allocator each; called by mw_classify_allocators(). */
 mw_classifier_fn mw_classify_jemalloc;

@@ -23,7 +23,7 @@ static bool is_span(const struct mw_classify *cx, const struct mw_region *heap,
 		    const uint64_t word[SPAN_WORDS])
 {
 	uint64_t start = le64toh(word[0]), len = le64toh(word[1]);
-	uint64_t end_page = mw_rt_up(heap->end, 1 << PAGE_SHIFT) >> PAGE_SHIFT;
+	uint64_t end_page = mw_alloc_up(heap->end, 1 << PAGE_SHIFT) >> PAGE_SHIFT;
 	if (start < heap->start >> PAGE_SHIFT || start >= end_page || !len ||
 	    len > end_page - start)
 		return false;

@@ -67,7 +67,7 @@ static bool read_chunk(struct mw_classify *cx, uint64_t addr, struct chunk *ret)
 static struct mw_err *scan_region(struct scan *scan, const struct mw_region *region)
 {
 	unsigned misses = 0;
-	uint64_t addr = mw_rt_up(region->start, CHUNK), next;
+	uint64_t addr = mw_alloc_up(region->start, CHUNK), next;
 	for (; addr < region->end && scan->budget && misses < PATIENCE; addr = next) {
 		struct chunk chunk;
 		next = addr + CHUNK;
@@ -77,7 +77,7 @@ static struct mw_err *scan_region(struct scan *scan, const struct mw_region *reg
 			continue;
 		}
 		misses = 0;
-		next = mw_rt_up(chunk.end, CHUNK);
+		next = mw_alloc_up(chunk.end, CHUNK);
 		if (scan->n >= MAX_CHUNKS)
 			return NULL;
 		if (!mw_vec_add(scan, chunk))
@@ -198,7 +198,7 @@ static unsigned count_indices(struct mw_classify *cx, const struct mw_region *re
 		if (!accessible(&regions[i]) || !budget)
 			continue;
 		/* The first chunk of a region; those behind it may be parts of it. */
-		uint64_t addr = mw_rt_up(regions[i].start, CHUNK);
+		uint64_t addr = mw_alloc_up(regions[i].start, CHUNK);
 		if (addr >= regions[i].end || !read_index(cx, addr, &index))
 			continue;
 		budget--;
