@@ -76,7 +76,9 @@ struct mw_words_in {
 		uint32_t from;
 	} ahead[16]; /* words whose cells are on their way into the cache */
 	unsigned n_ahead, next;
-	int32_t lo, hi;     /* the upper halves of addresses of heap lie in [lo, hi] */
+	/* Upper halves of addresses of heap: at most `limit` when `bias` is added. */
+	uint32_t bias;
+	int32_t limit;
 	struct mw_err *err; /* the first; nothing is done after it */
 };
 

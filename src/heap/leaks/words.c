@@ -15,11 +15,12 @@ static const uint64_t ADDR_MASK = (UINT64_C(1) << ADDR_BITS) - 1;
 
 void mw_words_begin(struct mw_words_in *in, struct mw_reach *reach)
 {
-	*in = (struct mw_words_in){ .reach = reach, .lo = 1, .hi = 0 };
-	if (reach->map.min >= reach->map.max)
-		return;
-	in->lo = (int32_t)(reach->map.min >> 32);
-	in->hi = (int32_t)(reach->map.max >> 32);
+	uint32_t lo = (uint32_t)(reach->map.min >> 32);
+	uint32_t hi = (uint32_t)(reach->map.max >> 32);
+	*in = (struct mw_words_in){ .reach = reach };
+	/* Compared as signed numbers, because that is what vectors can do. */
+	in->bias = UINT32_C(0x80000000) - lo;
+	in->limit = (int32_t)(UINT32_C(0x80000000) + (hi - lo));
 }
 
 static void hint(struct mw_words_in *in, uint32_t from, uint64_t addr)
@@ -74,73 +75,94 @@ struct mw_err *mw_words_end(struct mw_words_in *in)
 	return err;
 }
 
-static void aligned(struct mw_words_in *in, uint32_t from, const unsigned char *bytes,
-		    size_t len)
+/* A word that lies as it should: a pointer, or one with a tag. */
+static void take_aligned(struct mw_words_in *in, uint32_t from, uint64_t word)
 {
 	const struct mw_block_map *map = &in->reach->map;
-	uint64_t min = map->min, span = map->max - map->min, word;
-	for (size_t i = 0; i < len; i += 8) {
-		memcpy(&word, bytes + i, 8);
-		/* One past the end of the last block counts as well. */
-		if (word - min <= span) {
-			if (mw_block_map_near(map, word))
-				pointer(in, word, from);
-		} else if ((word & ADDR_MASK) - min <= span) {
-			hint(in, from, word & ADDR_MASK);
-		}
+	uint64_t span = map->max - map->min;
+	/* One past the end of the last block counts as well. */
+	if (word - map->min <= span) {
+		if (mw_block_map_near(map, word))
+			pointer(in, word, from);
+	} else if ((word & ADDR_MASK) - map->min <= span) {
+		hint(in, from, word & ADDR_MASK);
 	}
 }
 
 typedef int32_t lanes __attribute__((vector_size(16)));
+typedef uint32_t unsigned_lanes __attribute__((vector_size(16)));
 
-/* Bit i: the four bytes at i may be the upper half of an address of heap. */
-static inline unsigned upper_halves(const struct mw_words_in *in,
-				    const unsigned char *bytes)
+/* Whether what all addresses of heap have in common is in each of four halves of a word:
+ * the smallest is taken off, and what is left compared. */
+static inline lanes in_range(const struct mw_words_in *in, lanes halves)
 {
-	const lanes lo = { in->lo, in->lo, in->lo, in->lo };
-	const lanes hi = { in->hi, in->hi, in->hi, in->hi };
-	/* Those at 4 and 12 belong to words that lie as they should. */
-	const lanes odd[4] = { { 1, 0, 1 << 8, 0 },
-			       { 1 << 1, 1 << 5, 1 << 9, 1 << 13 },
-			       { 1 << 2, 1 << 6, 1 << 10, 1 << 14 },
-			       { 1 << 3, 1 << 7, 1 << 11, 1 << 15 } };
-	lanes found = { 0 };
-	for (unsigned i = 0; i < 4; i++) {
-		lanes word;
-		memcpy(&word, bytes + i, sizeof(word));
-		found |= (word >= lo) & (word <= hi) & odd[i];
-	}
-	return (unsigned)(found[0] | found[1] | found[2] | found[3]);
+	const unsigned_lanes bias = { in->bias, in->bias, in->bias, in->bias };
+	const lanes limit = { in->limit, in->limit, in->limit, in->limit };
+	return (lanes)((unsigned_lanes)halves + bias) <= limit;
 }
 
-/* Sixteen bytes at a time; reads 3 beyond them, so the last ones are done from a copy. */
-static void unaligned(struct mw_words_in *in, uint32_t from, const unsigned char *bytes,
-		      size_t len)
+/*
+ * Bit i of what is found: the four bytes at i may be the upper half of an address of
+ * heap. Bits 20 and 28: so may those at 4 and 12, if their tag is taken off. Reads 19
+ * bytes. Most memory holds neither, and gets no further than the last line.
+ */
+static inline bool upper_halves(const struct mw_words_in *in, const unsigned char *bytes,
+				uint32_t *found)
 {
-	for (size_t at = 0; at < len; at += 16) {
-		unsigned char copy[32] = { 0 };
-		const unsigned char *part = bytes + at;
-		if (len - at < 16 + 3) {
-			memcpy(copy, part, len - at);
-			part = copy;
-		}
-		unsigned found = upper_halves(in, part);
-		for (; found; found &= found - 1) {
-			size_t upper = at + (unsigned)__builtin_ctz(found);
-			uint64_t word;
-			if (upper < 4 || upper + 4 > len)
-				continue;
-			memcpy(&word, bytes + upper - 4, 8);
+	static const lanes places[4] = { { 1, 1 << 4, 1 << 8, 1 << 12 },
+					 { 1 << 1, 1 << 5, 1 << 9, 1 << 13 },
+					 { 1 << 2, 1 << 6, 1 << 10, 1 << 14 },
+					 { 1 << 3, 1 << 7, 1 << 11, 1 << 15 } };
+	static const lanes tags = { 0, 1 << 20, 0, 1 << 28 };
+	static const lanes untagged = { 0xffff, 0xffff, 0xffff, 0xffff };
+	lanes all = { 0 }, halves;
+	uint64_t parts[2];
+	for (unsigned i = 0; i < 4; i++) {
+		memcpy(&halves, bytes + i, sizeof(halves));
+		all |= in_range(in, halves) & places[i];
+	}
+	memcpy(&halves, bytes, sizeof(halves));
+	all |= in_range(in, halves & untagged) & tags;
+	memcpy(parts, &all, sizeof(parts));
+	parts[0] |= parts[1];
+	*found = (uint32_t)parts[0] | (uint32_t)(parts[0] >> 32);
+	return *found;
+}
+
+/* Up to sixteen bytes at `at`, in which something was found. */
+static void take_found(struct mw_words_in *in, uint32_t from, uint32_t found,
+		       const unsigned char *bytes, size_t len, size_t at)
+{
+	uint64_t word;
+	/* The same two words, with a tag or without. */
+	found = (found | found >> 16) & 0xffff;
+	for (; found; found &= found - 1) {
+		size_t upper = at + (unsigned)__builtin_ctz(found);
+		if (upper < 4 || upper + 4 > len)
+			continue;
+		memcpy(&word, bytes + upper - 4, 8);
+		if (upper % 8 == 4)
+			take_aligned(in, from, word);
+		else
 			hint(in, from, word);
-		}
 	}
 }
 
 void mw_words_take(struct mw_words_in *in, uint32_t from, const unsigned char *bytes,
 		   size_t len)
 {
-	if (in->lo > in->hi)
+	enum { STEP = 16, READ = STEP + 3 };
+	uint32_t found;
+	if (in->reach->map.min >= in->reach->map.max)
 		return;
-	aligned(in, from, bytes, len);
-	unaligned(in, from, bytes, len);
+	for (size_t at = 0; at < len; at += STEP) {
+		unsigned char copy[READ] = { 0 };
+		const unsigned char *part = bytes + at;
+		if (len - at < READ) {
+			memcpy(copy, part, len - at);
+			part = copy;
+		}
+		if (upper_halves(in, part, &found))
+			take_found(in, from, found, bytes, len, at);
+	}
 }
