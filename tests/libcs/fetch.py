@@ -53,7 +53,6 @@ class Apt:
             "Acquire::Languages": "none",
             "Acquire::Retries": "2",
             "Acquire::http::Timeout": "20",
-            "Acquire::Check-Valid-Until": "false",
         }
         self.options = [word for key, value in options.items()
                         for word in ("-o", f"{key}={value}")]
@@ -62,15 +61,16 @@ class Apt:
         done = run(["apt-get", "-q", *self.options, *words], **kw)
         said = [line for line in (done.stderr + done.stdout).splitlines()
                 if re.match(r"(E|W|Err):?", line)]
-        if done.returncode or any(line.startswith(("E:", "W: Failed")) for line in said):
-            raise Unavailable(said[-1] if said else f"apt-get ended {done.returncode}")
+        failed = [line for line in said if line.startswith(("W: Failed", "E:"))]
+        if done.returncode or failed:
+            raise Unavailable(failed[0] if failed else f"apt-get ended {done.returncode}")
         return done.stdout
 
     def update(self):
         self._apt("update")
 
     def candidate(self, package):
-        """(version, filename) of what would be downloaded now."""
+        """The version that would be downloaded now."""
         out = self._apt("download", "--print-uris", package, cwd=self.root)
         found = re.search(r"^'[^']+' (\S+)_([^_]+)_amd64\.deb ", out, re.M)
         if not found:
@@ -111,7 +111,7 @@ class Libc:
 
 def unpack(apt, version, place):
     """The package in `place`; put there whole or not at all."""
-    fresh = place.with_name(place.name + ".new")
+    fresh = place.with_name("unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     package = apt.download("libc6", fresh)
@@ -119,6 +119,9 @@ def unpack(apt, version, place):
     if done.returncode:
         raise Unavailable(f"dpkg-deb: {done.stderr.strip()}")
     package.unlink()
+    for old in place.parent.glob("libc6_*"):
+        if old != fresh:
+            shutil.rmtree(old)
     fresh.rename(place)
     return Libc(apt.suite, version, place / "root")
 
