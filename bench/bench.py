@@ -15,6 +15,8 @@ import sys
 import textwrap
 import threading
 
+import heaps
+
 HARM_MS = 4000
 
 
@@ -137,9 +139,17 @@ def rows_of_a_small_process(options):
         sleeper.kill()
 
 
+def rows_of_a_heap(options):
+    with target(options.build, "heap10m") as child:
+        pid = str(child.pid)
+        yield speed_row(options, "1 GiB heap of 10 million blocks: `heap` / reading it",
+                        [str(options.memwhy), "heap", pid],
+                        [str(options.build / "bench" / "readheap"), pid], 2, slower=True)
+
+
 def speed_rows(options):
     return [*rows_of_many_mappings(options), *rows_of_many_pages(options),
-            *rows_of_a_small_process(options)]
+            *rows_of_a_small_process(options), *rows_of_a_heap(options)]
 
 
 def looking(argv, stop):
@@ -249,6 +259,12 @@ statically and has no dynamic loader to wait for, as `/bin/true` has.
 
 {speed}
 
+## Heaps
+
+{heaps_text}
+
+{heaps}
+
 ## Harm
 
 A process with 2 GiB in small pages does an `mmap` + `munmap` each half millisecond. How
@@ -265,7 +281,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True,
                         help="a release build of memwhy")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("speed", "harm"))
+    parser.add_argument("--only", choices=("speed", "heap", "harm"))
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE",
                         help="also writes the page, docs/performance.md")
     options = parser.parse_args()
@@ -275,13 +291,17 @@ def main():
     if not shutil.which("pmap"):
         sys.exit("bench: pmap is not installed (package procps)")
     priority = become_realtime()
-    speed = speed_rows(options) if options.only != "harm" else []
+    speed = speed_rows(options) if options.only in (None, "speed") else []
+    heap = heaps.rows(options, target) if options.only in (None, "heap") else []
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    harm = harm_rows(options) if options.only != "speed" else []
+    harm = harm_rows(options) if options.only in (None, "harm") else []
     intro = INTRO.format(rounds=options.rounds, machine=machine(),
                          load=os.getloadavg()[1], priority=priority)
     page = PAGE.format(
         intro=textwrap.fill(intro, 90, break_long_words=False, break_on_hyphens=False),
+        heaps_text=textwrap.fill(heaps.TEXT.format(rounds=options.rounds), 90,
+                                 break_long_words=False, break_on_hyphens=False),
+        heaps=table(heaps.HEAD, heap),
         speed=table(("what", "memwhy", "beside", "ratio", "aim", "met"), speed),
         harm=table(("who looks", "p50", "p99", "longest", "p99 beside idle", "looks"),
                    harm))
