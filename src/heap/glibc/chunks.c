@@ -22,8 +22,8 @@ struct stream {
 	uint64_t p, word;  /* the pending chunk: address, size with flags */
 	uint64_t links[2]; /* its fd and bk, if it is free */
 	bool has_links;
-	uint64_t run;    /* where a run of free chunks begins that trimming joins; 0 */
-	uint64_t cached; /* the next cached chunk */
+	uint64_t run;     /* where a run of free chunks begins that trimming joins; 0 */
+	uint64_t cached;  /* the next cached chunk */
 	size_t n_foreign; /* times that someone else took memory from sbrk() */
 	bool done, jumped;
 	uint64_t small[PAGE / 16]; /* live chunks within a page, by size / 16 */

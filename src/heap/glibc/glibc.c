@@ -245,6 +245,25 @@ static void report_mmapped(const struct one *one, struct mw_allocator *it)
 	}
 }
 
+/* What the report rests on; NULL when memory is short. */
+static const char *note_of(const struct one *one)
+{
+	const char *searched = one->libc->searched
+				       ? "no relocations of its file told where it lies: "
+					 "it was found by what its structures look like"
+				       : "";
+	uint64_t foreign = 0;
+	for (size_t i = 0; i < one->state.n_tallies; i++)
+		foreign += one->state.tallies[i].foreign;
+	if (!foreign)
+		return searched;
+	return mw_arena_printf(one->walk->arena,
+			       "%s%s%llu of the unknown bytes are not its own: somebody "
+			       "else took them with sbrk(), and glibc counts them",
+			       searched, *searched ? "; " : "",
+			       (unsigned long long)foreign);
+}
+
 static struct mw_err *report(struct one *one)
 {
 	struct mw_heap_walk *walk = one->walk;
@@ -253,10 +272,7 @@ static struct mw_err *report(struct one *one)
 		.version = one->libc->version,
 		.object = one->libc->object,
 		.depth = MW_HEAP_WALKED,
-		.note = one->libc->searched
-				? "no relocations of its file told where it lies: it was "
-				  "found by what its structures look like"
-				: "",
+		.note = note_of(one),
 		.threads = one->threads,
 		.n_threads = one->n_threads,
 		.params = one->libc->params,
@@ -267,7 +283,7 @@ static struct mw_err *report(struct one *one)
 		err = report_sizes(one, &it);
 	if (!err)
 		err = mw_glibc_check(&one->state, &it);
-	if (!err && !mw_vec_add(&walk->allocators, it))
+	if (!err && (!it.note || !mw_vec_add(&walk->allocators, it)))
 		err = mw_err_nomem();
 	return err;
 }

@@ -77,6 +77,12 @@ static void add_range(struct mw_glibc_pages *pages, struct mw_glibc_residency *a
 	}
 }
 
+/* The usual sizes without a call: millions of blocks may be asked for theirs. */
+static unsigned class_of(uint64_t len)
+{
+	return len - 1 < 1024 ? (unsigned)((len - 1) / 16) : mw_size_class(len);
+}
+
 /* Kept bytes on a page that these blocks hold. */
 static struct mw_err *pin(struct mw_glibc_tally *tally, const struct mw_block *blocks,
 			  size_t n, uint64_t kept)
@@ -86,7 +92,7 @@ static struct mw_err *pin(struct mw_glibc_tally *tally, const struct mw_block *b
 	if (!tally->pins)
 		return mw_err_nomem();
 	for (size_t i = 0; i < n; i++) {
-		struct mw_glibc_pin *class = &tally->pins[mw_size_class(blocks[i].len)];
+		struct mw_glibc_pin *class = &tally->pins[class_of(blocks[i].len)];
 		/* The first takes what cannot be split. */
 		class->bytes += kept / n + (i == 0 ? kept % n : 0);
 		if (blocks[i].addr <= tally->last_pin)
