@@ -19,7 +19,8 @@ enum {
 	LINK_SHIFT = 12, /* PROTECT_PTR */
 	SMALL_BINS = 64, /* of tcache: one size each */
 	MAX_COUNT = 65535,
-	SLACK = 1,        /* lists that a thread may have been stopped in the middle of */
+	SLACK = 1, /* lists that a thread may have been stopped in the middle of */
+	MAX_ENTRIES = 1 << 26,
 	GLANCE = 16,      /* links of a fastbin that are tried */
 	MAX_SAMPLES = 32, /* threads whose TLS is searched */
 };
@@ -62,6 +63,8 @@ static struct mw_err *cache_init(struct mw_glibc_cache *cache)
 				(struct mw_glibc_span){ piece->start, piece->end, i };
 			cache->left += (piece->end - piece->start) / MW_CHUNK_MIN;
 		}
+	if (cache->left > MAX_ENTRIES)
+		cache->left = MAX_ENTRIES;
 	qsort(cache->spans, cache->n_spans, sizeof(*cache->spans), by_span);
 	return mw_link_reader_init(&cache->reader, cache->walk);
 }

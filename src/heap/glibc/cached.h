@@ -22,6 +22,9 @@ struct mw_err *mw_link_reader_init(struct mw_link_reader *reader,
 				   const struct mw_heap_walk *walk) MW_MUST_USE;
 void mw_link_reader_deinit(struct mw_link_reader *reader);
 
+/* Forgets what was read: the target may have changed it. */
+void mw_link_reader_forget(struct mw_link_reader *reader);
+
 /* Reads 16-byte aligned memory, at most 16 bytes of it; false when it is not there. */
 bool mw_link_read(struct mw_link_reader *reader, uint64_t addr, void *bytes, size_t len);
 

@@ -28,6 +28,13 @@ void mw_link_reader_deinit(struct mw_link_reader *reader)
 	*reader = (struct mw_link_reader){ 0 };
 }
 
+void mw_link_reader_forget(struct mw_link_reader *reader)
+{
+	reader->memory.window_len = 0;
+	if (reader->tags)
+		memset(reader->tags, 0, SLOTS * sizeof(*reader->tags));
+}
+
 static bool has_slots(struct mw_link_reader *reader)
 {
 	if (reader->pages || ++reader->n_reads < FEW)

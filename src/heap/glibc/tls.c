@@ -21,12 +21,13 @@ enum {
 	MAX_MODULES = 1024,
 	MAX_STATIC = 1 << 30, /* bytes of thread-local data below a thread pointer */
 	WORDS = PIECE / 8,
+	RETRIES = 3,
 	MAX_TRIES = 4096, /* structures looked into, in all */
 };
 
 /* What spoke for one offset. */
 struct votes {
-	unsigned arena, tcache;
+	unsigned arena, tcache, no_tcache;
 	bool not_arena, not_tcache;
 	uint64_t entries;
 };
@@ -49,6 +50,19 @@ static bool is_arena(const struct mw_glibc_cache *cache, uint64_t address)
 	return span && cache->arenas[span->arena].address == address;
 }
 
+/* While the target runs, a list may be caught in a change, but not always the same. */
+static bool verify(struct mw_glibc_cache *cache, uint64_t address, struct mw_tcache *ret,
+		   const struct mw_glibc_layout **layout)
+{
+	unsigned times = cache->walk->opts->still ? 1 : RETRIES;
+	for (unsigned i = 0; i < times; i++) {
+		if (mw_glibc_tcache_verify(cache, address, ret, layout))
+			return true;
+		mw_link_reader_forget(&cache->reader);
+	}
+	return false;
+}
+
 /* A word of TLS is judged; zero says nothing: the thread did not use malloc yet. */
 static void judge(struct tls_search *search, size_t i, uint64_t value)
 {
@@ -67,12 +81,12 @@ static void judge(struct tls_search *search, size_t i, uint64_t value)
 	    !mw_glibc_span_of(search->cache, value))
 		return;
 	search->tries++;
-	if (mw_glibc_tcache_verify(search->cache, value, &tcache, &layout)) {
+	if (verify(search->cache, value, &tcache, &layout)) {
 		votes->tcache++;
 		votes->entries += tcache.n;
 		search->layouts[i] = layout;
 	} else {
-		votes->not_tcache = true;
+		votes->no_tcache++;
 	}
 }
 
@@ -107,12 +121,19 @@ static const struct votes *elect_arena(const struct tls_search *search)
 	return best;
 }
 
+/* At most a quarter may not be what the others are: caught in a change. */
+static bool may_be_tcache(const struct votes *votes)
+{
+	return !votes->not_tcache && votes->tcache &&
+	       votes->no_tcache <= votes->tcache / 4;
+}
+
 /* Of two that are alike, the one next to thread_arena: both are libc's. */
 static bool is_better(const struct votes *a, const struct votes *b,
 		      const struct votes *arena)
 {
-	if (a->not_tcache || !a->tcache || !b)
-		return !a->not_tcache && a->tcache;
+	if (!b || !may_be_tcache(a))
+		return may_be_tcache(a);
 	if (a->tcache != b->tcache)
 		return a->tcache > b->tcache;
 	return a->entries > b->entries ||
