@@ -327,9 +327,14 @@ static struct mw_err *run(struct python *py, const struct mw_region *text,
 			  const char *version, unsigned minor)
 {
 	const struct mw_alloc_words words = { .ctx = py, .visit = try_word };
-	/* Blocks are 8 bytes apart up to 3.6. */
-	choose(py, !minor || minor >= 10, minor && minor < 7 ? 8 : 16);
+	bool modern = !minor || minor >= 10;
+	choose(py, modern, 16);
 	mw_alloc_variables(py->walk, text, &words);
+	/* Blocks were 8 bytes apart up to 3.7.3. */
+	if (!py->array && !modern && minor <= 7) {
+		choose(py, modern, 8);
+		mw_alloc_variables(py->walk, text, &words);
+	}
 	if (!py->array)
 		return mw_alloc_recognised(py->walk, &mw_walker_pymalloc, version,
 					   text->name,
