@@ -11,7 +11,7 @@
 #include <memwhy/perms.h>
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_KEYS = 64, KEY_LEN = 32 };
@@ -27,12 +27,12 @@ struct table {
 	struct mw_pmap_job *job;
 	struct mw_arena arena;
 	char keys[MAX_KEYS][KEY_LEN];
+	size_t key_len[MAX_KEYS];
 	size_t n_keys;
 	uint64_t sums[MAX_KEYS];
 	MW_VEC(struct row);
-	struct {
-		MW_VEC(uint64_t);
-	} values;
+	uint64_t *values; /* n_keys of each row */
+	size_t n_values, cap_values;
 	bool has_flags;
 };
 
@@ -65,21 +65,26 @@ static bool is_shown(const struct table *table, const char *key)
 	return fields->all || !is_minor(key);
 }
 
+static bool is_column(const struct table *table, size_t column, const char *key,
+		      size_t len)
+{
+	return column < table->n_keys && table->key_len[column] == len &&
+	       !memcmp(table->keys[column], key, len);
+}
+
 /* The column of a key; the first mapping sets their order. MAX_KEYS: no room. */
 static size_t column_of(struct table *table, const char *key, size_t len, size_t due)
 {
-	if (len >= KEY_LEN)
-		return MAX_KEYS;
-	if (due < table->n_keys && strlen(table->keys[due]) == len &&
-	    !memcmp(table->keys[due], key, len))
+	if (is_column(table, due, key, len))
 		return due;
 	for (size_t i = 0; i < table->n_keys; i++)
-		if (strlen(table->keys[i]) == len && !memcmp(table->keys[i], key, len))
+		if (is_column(table, i, key, len))
 			return i;
-	if (table->n || table->n_keys == MAX_KEYS)
+	if (table->n || table->n_keys == MAX_KEYS || len >= KEY_LEN)
 		return MAX_KEYS; /* rows before have no place for it */
 	memcpy(table->keys[table->n_keys], key, len);
 	table->keys[table->n_keys][len] = '\0';
+	table->key_len[table->n_keys] = len;
 	return table->n_keys++;
 }
 
@@ -116,16 +121,31 @@ static struct mw_err *take_key(struct table *table, struct row *row, uint64_t *v
 	return NULL;
 }
 
+/* Room for the values of one row. NULL: no memory. */
+static uint64_t *add_values(struct table *table)
+{
+	size_t need = table->n_values + table->n_keys;
+	if (need > table->cap_values) {
+		size_t cap = need * 2 + MAX_KEYS;
+		uint64_t *grown = reallocarray(table->values, cap, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		table->values = grown;
+		table->cap_values = cap;
+	}
+	table->n_values = need;
+	return table->values + need - table->n_keys;
+}
+
 static struct mw_err *keep(struct table *table, const struct row *row,
 			   const uint64_t values[MAX_KEYS])
 {
 	struct row kept = *row;
 	kept.map.name = mw_arena_strndup(&table->arena, row->map.name, row->map.name_len);
-	if (!kept.map.name || !mw_vec_add(table, kept))
+	uint64_t *place = add_values(table);
+	if (!kept.map.name || !place || !mw_vec_add(table, kept))
 		return mw_err_nomem();
-	for (size_t i = 0; i < table->n_keys; i++)
-		if (!mw_vec_add(&table->values, values[i]))
-			return mw_err_nomem();
+	memcpy(place, values, table->n_keys * sizeof(*place));
 	return NULL;
 }
 
@@ -134,20 +154,13 @@ static bool is_key(const char *pos)
 	return *pos >= 'A' && *pos <= 'Z';
 }
 
-/* One entry at *pos; false in *whole when its end is not in this piece. */
-static struct mw_err *take_entry(struct table *table, const char **pos, const char *end,
-				 bool last, bool *whole)
+/* One entry at *pos, all of it in [*pos, end). */
+static struct mw_err *take_entry(struct table *table, const char **pos, const char *end)
 {
 	struct row row = { .flags = "" };
 	uint64_t values[MAX_KEYS] = { 0 };
 	size_t due = 0;
-	const char *at = *pos, *eol = mw_line_end(at, end), *next = eol;
-	/* Look for the end first: sums must not count a part twice. */
-	while (next < end && (next + 1 == end || is_key(next + 1)) && next + 1 < end)
-		next = mw_line_end(next + 1, end);
-	*whole = last || next + 1 < end;
-	if (!*whole)
-		return NULL;
+	const char *at = *pos, *eol = mw_line_end(at, end);
 	if (!mw_maps_parse_line(at, eol, &row.map))
 		return mw_err_new(MW_ERR_FORMAT, 0, "smaps",
 				  "smaps has a line that cannot be read");
@@ -160,14 +173,28 @@ static struct mw_err *take_entry(struct table *table, const char **pos, const ch
 	return err ? err : keep(table, &row, values);
 }
 
+/* Where the last entry begins: it may go on in the next piece. */
+static const char *last_entry(const char *text, const char *end)
+{
+	const char *line = end;
+	while (line > text) {
+		const char *before = memrchr(text, '\n', (size_t)(line - text) - 1);
+		line = before ? before + 1 : text;
+		if (line < end && !is_key(line))
+			break;
+	}
+	return line;
+}
+
 static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool last,
 				 size_t *used)
 {
 	const char *pos = text, *end = text + len;
-	bool whole = true;
 	struct mw_err *err = NULL;
-	while (!err && whole && pos < end)
-		err = take_entry(ctx, &pos, end, last, &whole);
+	if (!last && len)
+		end = last_entry(text, end);
+	while (!err && pos < end)
+		err = take_entry(ctx, &pos, end);
 	*used = (size_t)(pos - text);
 	return err;
 }
@@ -178,31 +205,38 @@ enum { ADDRESS, PERM, OFFSET, DEVICE, INODE, N_FIXED };
 static const char *const fixed[N_FIXED] = { "Address", "Perm", "Offset", "Device",
 					    "Inode" };
 
-static size_t fixed_text(const struct mw_maps_line *map, unsigned column, char text[32])
+/* At least `width` hex digits. */
+static char *put_hex(char *at, uint64_t n, size_t width)
 {
-	uint64_t major = map->dev >> 20, minor = map->dev & 0xfffff;
-	int len = 0;
+	char digits[MW_DIGITS_LEN];
+	size_t len = (size_t)(mw_put_hex(digits, n) - digits);
+	for (; width > len; width--)
+		*at++ = '0';
+	memcpy(at, digits, len);
+	return at + len;
+}
+
+static char *put_fixed(char *at, const struct mw_maps_line *map, unsigned column)
+{
+	static const char letters[] = "rwx";
+	static const unsigned bits[] = { MW_PERM_READ, MW_PERM_WRITE, MW_PERM_EXEC };
 	switch (column) {
 	case ADDRESS:
-		len = snprintf(text, 32, "%" PRIx64, map->start);
-		break;
+		return put_hex(at, map->start, 0);
 	case PERM:
-		len = snprintf(text, 32, "%c%c%c%c",
-			       map->perms & MW_PERM_READ ? 'r' : '-',
-			       map->perms & MW_PERM_WRITE ? 'w' : '-',
-			       map->perms & MW_PERM_EXEC ? 'x' : '-',
-			       map->perms & MW_PERM_SHARED ? 's' : 'p');
-		break;
+		for (unsigned i = 0; i < 3; i++)
+			*at++ = map->perms & bits[i] ? letters[i] : '-';
+		*at++ = map->perms & MW_PERM_SHARED ? 's' : 'p';
+		return at;
 	case OFFSET:
-		len = snprintf(text, 32, "%08" PRIx64, map->offset);
-		break;
+		return put_hex(at, map->offset, 8);
 	case DEVICE:
-		len = snprintf(text, 32, "%02" PRIx64 ":%02" PRIx64, major, minor);
-		break;
+		at = put_hex(at, map->dev >> 20, 2);
+		*at++ = ':';
+		return put_hex(at, map->dev & 0xfffff, 2);
 	default:
-		len = snprintf(text, 32, "%" PRIu64, map->ino);
+		return mw_put_dec(at, map->ino);
 	}
-	return len > 0 ? (size_t)len : 0;
 }
 
 struct widths {
@@ -218,9 +252,9 @@ static void widen(size_t *width, size_t len)
 static uint64_t largest(const struct table *table, size_t key)
 {
 	uint64_t max = 0;
-	for (size_t i = key; i < table->values.n; i += table->n_keys)
-		if (table->values.items[i] > max)
-			max = table->values.items[i];
+	for (size_t i = key; i < table->n_values; i += table->n_keys)
+		if (table->values[i] > max)
+			max = table->values[i];
 	return max;
 }
 
@@ -236,7 +270,8 @@ static struct widths measure(const struct table *table)
 	w.flags = quiet ? 0 : strlen("VmFlags");
 	for (size_t i = 0; i < table->n; i++) {
 		for (unsigned c = 0; c < N_FIXED; c++)
-			widen(&w.fixed[c], fixed_text(&table->items[i].map, c, text));
+			widen(&w.fixed[c],
+			      (size_t)(put_fixed(text, &table->items[i].map, c) - text));
 		widen(&w.flags, table->items[i].flags_len);
 	}
 	/* The sum is the widest of its column; without one, its largest number. */
@@ -297,18 +332,19 @@ static bool add_mapping(const struct table *table, const struct mw_maps_line *ma
 	return true;
 }
 
-/* A number set right; printf would be half of the time of a large table. */
-static bool add_number(struct mw_buf *text, size_t width, uint64_t n)
+/* Text set right, behind a blank; printf would be half of the time of a large table. */
+static bool add_cell(struct mw_buf *text, size_t width, const char *cell, size_t len,
+		     bool first)
 {
-	char digits[MW_DIGITS_LEN];
-	size_t len = (size_t)(mw_put_dec(digits, n) - digits);
 	size_t pad = width > len ? width - len : 0;
 	if (!mw_buf_reserve(text, pad + len + 1))
 		return false;
-	text->data[text->len++] = ' ';
-	memset(text->data + text->len, ' ', pad);
-	memcpy(text->data + text->len + pad, digits, len);
-	text->len += pad + len;
+	char *at = text->data + text->len;
+	if (!first)
+		*at++ = ' ';
+	memset(at, ' ', pad);
+	memcpy(at + pad, cell, len);
+	text->len = (size_t)(at + pad + len - text->data);
 	return true;
 }
 
@@ -316,21 +352,22 @@ static struct mw_err *add_row(const struct table *table, const struct widths *w,
 			      const bool *shown)
 {
 	const struct row *row = &table->items[i];
-	const uint64_t *values = table->values.items + i * table->n_keys;
+	const uint64_t *values = table->values + i * table->n_keys;
 	struct mw_buf *text = &table->job->text;
-	char cell[32];
+	char cell[64];
 	bool ok = true;
 	for (unsigned c = 0; ok && c < N_FIXED; c++) {
-		if (!shows_fixed(table, c))
-			continue;
-		fixed_text(&row->map, c, cell);
-		ok = mw_buf_printf(text, "%s%*s", c ? " " : "", (int)w->fixed[c], cell);
+		char *end = shown[MAX_KEYS + c] ? put_fixed(cell, &row->map, c) : NULL;
+		if (end)
+			ok = add_cell(text, w->fixed[c], cell, (size_t)(end - cell), !c);
 	}
 	for (size_t k = 0; ok && k < table->n_keys; k++)
 		if (shown[k])
-			ok = add_number(text, w->keys[k], values[k]);
+			ok = add_cell(text, w->keys[k], cell,
+				      (size_t)(mw_put_dec(cell, values[k]) - cell),
+				      false);
 	if (ok && shows_flags(table))
-		ok = mw_buf_printf(text, " %*s", (int)w->flags, row->flags);
+		ok = add_cell(text, w->flags, row->flags, row->flags_len, false);
 	if (ok && shows_mapping(table))
 		ok = mw_buf_add(text, " ", 1) && add_mapping(table, &row->map);
 	if (!ok || !mw_buf_add(text, "\n", 1))
@@ -363,12 +400,14 @@ static bool add_sums(const struct table *table, const struct widths *w)
 static struct mw_err *draw(const struct table *table)
 {
 	struct widths w = measure(table);
-	bool quiet = table->job->opts->quiet, any = false, shown[MAX_KEYS];
+	bool quiet = table->job->opts->quiet, any = false, shown[MAX_KEYS + N_FIXED];
 	struct mw_err *err = NULL;
 	if (!table->n)
 		return NULL;
 	for (size_t k = 0; k < table->n_keys; k++)
 		any |= shown[k] = is_shown(table, table->keys[k]);
+	for (unsigned c = 0; c < N_FIXED; c++)
+		shown[MAX_KEYS + c] = shows_fixed(table, c);
 	if (!quiet && !add_head(table, &w))
 		return mw_err_nomem();
 	for (size_t i = 0; i < table->n && !err; i++)
@@ -386,7 +425,7 @@ struct mw_err *mw_pmap_detail(struct mw_pmap_job *job)
 	if (!err)
 		err = draw(&table);
 	mw_vec_deinit(&table);
-	mw_vec_deinit(&table.values);
+	free(table.values);
 	mw_arena_deinit(&table.arena);
 	return err;
 }
