@@ -72,7 +72,7 @@ def without_sharing(value):
 
 def check_recording(pid, live_why, live_map):
     with live.scratch() as place:
-        live.memwhy("capture", pid, place / "tree", codes=(0, 3))
+        live.memwhy("capture", "--memory", pid, place / "tree", codes=(0, 3))
         root = ("--root", place / "tree")
         why = live.why_json(pid, *root, codes=(0, 1, 3))
         answer = live.map_json(pid, *root, codes=(0, 3))
