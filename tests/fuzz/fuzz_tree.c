@@ -99,6 +99,8 @@ static void ask_process(struct mw_source *src, pid_t pid)
 {
 	struct mw_ids ids = { 0 };
 	struct mw_fds fds = { 0 };
+	struct mw_registers_list regs = { 0 };
+	struct mw_words kept = { 0 };
 	mw_auto_buf text = { 0 };
 	for (int i = 0; i < MW_FILE_COUNT; i++)
 		mw_err_free(mw_source_read_text(src, i <= MW_FILE_LAST_PROC ? pid : 0, 0,
@@ -106,7 +108,13 @@ static void ask_process(struct mw_source *src, pid_t pid)
 	mw_err_free(mw_source_read_exe(src, pid, &text));
 	mw_err_free(mw_source_list(src, pid, &ids));
 	mw_err_free(mw_source_list_fds(src, pid, &fds));
+	mw_err_free(mw_source_list_registers(src, pid, &regs));
+	for (size_t i = 0; i < regs.n; i++)
+		FUZZ_CHECK(regs.items[i].n <= MW_REGISTER_WORDS);
+	mw_err_free(mw_source_list_kept(src, pid, &kept));
 	mw_vec_deinit(&ids);
+	mw_vec_deinit(&regs);
+	mw_vec_deinit(&kept);
 	mw_fds_deinit(&fds);
 	for (int shift = 12; shift < 64; shift++)
 		ask_pages(src, pid, 1ull << shift);
