@@ -31,6 +31,12 @@ COMMANDS = {
     "map-sort.txt": ["map", "--sort", "rss", "--class", "lib"],
     "heap.txt": ["heap", "-v"],
     "heap.json": ["heap", "--json"],
+    "pmap.txt": ["map", "--pmap"],
+    "pmap-x.txt": ["map", "--pmap", "-x"],
+    "pmap-X.txt": ["map", "--pmap", "-X", "-p"],
+    "free.txt": ["free"],
+    "free.json": ["free", "--json"],
+    "free-classic.txt": ["free", "-w", "-l", "-t", "-v"],
     "doctor.txt": ["doctor"],
     "doctor.json": ["doctor", "--json"],
 }
