@@ -60,6 +60,10 @@
  *     memory.[ch]         the target's memory, and only what is present of it
  *     machine.[ch]        the whole machine's memory, a cgroup's, and how tight it is
  *     access.[ch]         what this user may read, and the commands that help
+ *   src/model/fleet/      every process
+ *     fleet.[ch] impl.h   which are shown, and what is read of which
+ *     read.c users.c      one process's files; names of users
+ *     sort.c group.c files.c    order; by user, command, cgroup, tree; by mapped file
  *   src/model/frame/      one page, in all detail
  *     frame.[ch] sharers.c
  *   src/model/pages/      the page engine
@@ -128,6 +132,8 @@
  *     pmap.[ch] rows.c detail.c rc.[ch]
  *   src/view/size/        sections: sums, segments, what is resident, two builds
  *     size.[ch] segments.c live.c compare.c
+ *   src/view/top/         every process
+ *     top.[ch]
  *   src/out/              typed tables to text, JSON, CSV
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
@@ -139,6 +145,7 @@
  * reading them target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
+ *     top/top.h top/cmd_top.c    every process, once or on the screen
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"
@@ -153,7 +160,8 @@
 
 static const struct mw_cmd *const commands[] = {
 	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap, &mw_cmd_leaks,   &mw_cmd_page,
-	&mw_cmd_pmap, &mw_cmd_free, &mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
+	&mw_cmd_pmap, &mw_cmd_free, &mw_cmd_top,  &mw_cmd_size,    &mw_cmd_capture,
+	&mw_cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -134,6 +134,22 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 			       "buffers and cache in two columns" },
 	[MW_OPT_FREE_SECONDS] = { "seconds", 's', "N", false, "again every N seconds" },
 	[MW_OPT_FREE_COUNT] = { "count", 'c', "N", false, "end after N times" },
+	[MW_OPT_TOP_BY] = { "by", 0, "WHAT", false,
+			    "process, user, command, cgroup or file" },
+	[MW_OPT_TOP_SORT] = { "sort", 's', "KEY", false,
+			      "pss, uss, rss, swap, pagetables, faults, growth, age, "
+			      "pid or name" },
+	[MW_OPT_TOP_REVERSE] = { "reverse", 'r', NULL, false, "smallest first" },
+	[MW_OPT_TOP_FILTER] = { "filter", 'f', "TEXT", false,
+				"only what has this in its name or command, or as user" },
+	[MW_OPT_TOP_ROWS] = { "rows", 'n', "N", false, "so many rows (20); 0: all" },
+	[MW_OPT_TOP_TREE] = { "tree", 't', NULL, false, "children below their parents" },
+	[MW_OPT_TOP_PERCENT] = { "percent", 'p', NULL, false,
+				 "shares of the machine's memory" },
+	[MW_OPT_TOP_KERNEL] = { "kernel", 0, NULL, false, "kernel threads too" },
+	[MW_OPT_TOP_BUDGET] = { "budget", 0, "MS", false,
+				"milliseconds for walks of page tables (200)" },
+	[MW_OPT_TOP_ONCE] = { "once", '1', NULL, false, "no screen: print and end" },
 	[MW_OPT_LIST] = { "list", 0, NULL, false, "names of the commands alone" },
 };
 
