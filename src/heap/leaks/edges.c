@@ -79,11 +79,6 @@ struct mw_err *mw_edges_hint(struct mw_edges *edges, uint32_t from, uint32_t to)
 	return mw_vec_add(&edges->hints, hint) ? NULL : mw_err_nomem();
 }
 
-void mw_edges_finish(struct mw_edges *edges)
-{
-	open_lines(edges, edges->n_blocks / MW_LINE_BLOCKS);
-}
-
 static uint32_t count_many(const struct mw_edges *edges, uint32_t block)
 {
 	size_t lo = 0, hi = edges->many.n;
@@ -107,15 +102,16 @@ static uint64_t sum_many(const struct mw_edges *edges, const struct mw_edge_line
 	return sum;
 }
 
-/* The sum of the first n counts, eight bytes at a time. */
-static uint64_t sum(const struct mw_edge_line *line, unsigned n)
+/* The sum of n counts, eight at a time; reads beyond them, but not beyond the line. */
+static uint64_t sum(const struct mw_edge_line *line, unsigned first, unsigned n)
 {
 	const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
 	uint64_t lanes = 0, word;
 	for (unsigned i = 0; i < n; i += 8) {
-		unsigned len = n - i < 8 ? n - i : 8;
-		word = 0;
-		memcpy(&word, line->counts + i, i + 8 <= MW_LINE_BLOCKS ? 8 : 7);
+		unsigned from = first + i, len = n - i < 8 ? n - i : 8;
+		unsigned over = from + 8 > MW_LINE_BLOCKS ? from + 8 - MW_LINE_BLOCKS : 0;
+		memcpy(&word, line->counts + from - over, 8);
+		word >>= 8 * over;
 		if (len < 8)
 			word &= ~(~UINT64_C(0) << (8 * len));
 		lanes += (word & even) + (word >> 8 & even);
@@ -123,12 +119,37 @@ static uint64_t sum(const struct mw_edge_line *line, unsigned n)
 	return lanes * UINT64_C(0x0001000100010001) >> 48;
 }
 
+static void sum_parts(struct mw_edge_line *line)
+{
+	uint64_t before = 0;
+	for (unsigned part = 0; part + 1 < MW_LINE_PARTS; part++) {
+		before += sum(line, part * MW_LINE_PART, MW_LINE_PART);
+		line->before[part] = (uint16_t)before;
+	}
+}
+
+void mw_edges_finish(struct mw_edges *edges)
+{
+	uint32_t last = edges->n_blocks / MW_LINE_BLOCKS;
+	open_lines(edges, last);
+	for (uint32_t i = 0; i <= last; i++)
+		if (!edges->lines[i].many)
+			sum_parts(&edges->lines[i]);
+}
+
+static uint64_t edges_before(const struct mw_edge_line *line, unsigned nth)
+{
+	unsigned part = nth / MW_LINE_PART;
+	return (part ? line->before[part - 1] : 0) +
+	       sum(line, part * MW_LINE_PART, nth % MW_LINE_PART);
+}
+
 const uint32_t *mw_edges_of(const struct mw_edges *edges, uint32_t block, size_t *n)
 {
 	const struct mw_edge_line *line = &edges->lines[block / MW_LINE_BLOCKS];
 	unsigned nth = block % MW_LINE_BLOCKS;
-	uint64_t before =
-		line->many ? sum_many(edges, line, block - nth, nth) : sum(line, nth);
+	uint64_t before = line->many ? sum_many(edges, line, block - nth, nth)
+				     : edges_before(line, nth);
 	*n = line->counts[nth] < MW_MANY_EDGES ? line->counts[nth]
 					       : count_many(edges, block);
 	if (!*n)

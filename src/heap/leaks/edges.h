@@ -10,12 +10,20 @@
 #include <memwhy/err.h>
 #include <stdint.h>
 
-enum { MW_LINE_BLOCKS = 55, MW_MANY_EDGES = UINT8_MAX };
+enum {
+	MW_LINE_BLOCKS = 48,
+	MW_LINE_PART = 12, /* counts that are added up for a look */
+	MW_LINE_PARTS = MW_LINE_BLOCKS / MW_LINE_PART,
+	MW_MANY_EDGES = UINT8_MAX,
+};
 
-/* The counts of 55 blocks, and where the first one's edges are: one cache line. */
+/* The counts of 48 blocks, and where the first one's edges are: one cache line. */
 struct mw_edge_line {
 	uint64_t at;
+	uint16_t
+		before[MW_LINE_PARTS - 1]; /* edges in front of each part but the first */
 	uint8_t many; /* one of the counts is MW_MANY_EDGES: see `many` below */
+	uint8_t unused;
 	uint8_t counts[MW_LINE_BLOCKS];
 };
 

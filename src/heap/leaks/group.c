@@ -122,6 +122,9 @@ static struct mw_err *name_block(struct grouping *g, const struct mw_block *bloc
 	size_t len = 0, want = 8 * MW_HEAD_WORDS;
 	want = block->len < want ? block->len & ~UINT64_C(7) : want;
 	*ret = (struct mw_name){ "", "" };
+	/* When they were counted, no block of this size began with an address. */
+	if (!g->reach->kinds.worded[mw_size_class(block->len)])
+		return NULL;
 	const unsigned char *bytes =
 		want ? mw_memory_lend(&g->mem, block->addr, want, &len) : NULL;
 	for (size_t i = 0; bytes && i < want && !ret->symbol[0]; i += 8) {

@@ -118,6 +118,7 @@ struct mw_err *mw_kinds_count(struct mw_kinds *kinds, uint64_t word, uint64_t le
 	unsigned class = mw_size_class(len);
 	struct mw_blocks *blocks = &kinds->plain[class];
 	if (word) {
+		kinds->worded[class] = true;
 		if (2 * kinds->n >= kinds->cap) {
 			struct mw_err *err = grow(kinds);
 			if (err)

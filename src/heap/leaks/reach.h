@@ -41,9 +41,10 @@ enum { MW_FILE_FILTER = 1 << 16, MW_HEAD_WORDS = 4 };
 struct mw_kinds {
 	struct {
 		MW_VEC(struct mw_file_range);
-	} files;         /* ascending */
-	uint8_t *filter; /* bits, by a hash of the address's upper bits */
-	size_t last;     /* the range found last */
+	} files;                      /* ascending */
+	uint8_t *filter;              /* bits, by a hash of the address's upper bits */
+	size_t last;                  /* the range found last */
+	bool worded[MW_SIZE_CLASSES]; /* a block of the class begins with a word */
 	struct mw_blocks plain[MW_SIZE_CLASSES]; /* without a word */
 	struct mw_kind *table;                   /* hashed; the others */
 	size_t cap, n;
