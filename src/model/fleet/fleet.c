@@ -275,6 +275,20 @@ static struct mw_err *show_groups(struct mw_fleet_look *look)
 	return NULL;
 }
 
+/* A sum that lacks some of its parts is none; Pss and USS say how many they are of. */
+static void forget_partial_sums(struct mw_fleet *fleet)
+{
+	struct mw_fleet_row *total = &fleet->total;
+	unsigned have = ~0u;
+	for (size_t i = 0; i < fleet->all.n; i++)
+		have &= fleet->all.items[i].have;
+	if (!(have & MW_FLEET_STATUS))
+		total->swap = total->swap_pss = total->tables = total->threads =
+			MW_FLEET_UNKNOWN;
+	if (!(have & MW_FLEET_STAT))
+		total->faults = total->fault_rate = total->age_s = MW_FLEET_UNKNOWN;
+}
+
 /* Sums, and what was not read: of all in groups, else of the rows that are shown. */
 static void count(struct mw_fleet_look *look)
 {
@@ -289,6 +303,7 @@ static void count(struct mw_fleet_look *look)
 		if (row->pss == MW_FLEET_UNKNOWN && row->rss != MW_FLEET_UNKNOWN)
 			fleet->unread_rss += row->rss;
 	}
+	forget_partial_sums(fleet);
 	const struct mw_fleet_row *rows =
 		look->opts->by == MW_BY_PROCESS ? fleet->rows.items : fleet->all.items;
 	for (size_t i = 0; i < n; i++)
@@ -323,7 +338,7 @@ static void begin(struct mw_fleet_look *look)
 	fleet->taken_ns = mw_fleet_clock_ns(CLOCK_MONOTONIC);
 	if (look->before && fleet->taken_ns > look->before->taken_ns)
 		fleet->since_ns = fleet->taken_ns - look->before->taken_ns;
-	fleet->failed_why = "";
+	fleet->failed_why = fleet->denied_why = "";
 	fleet->proven = true;
 	mw_fleet_row_init(&fleet->total);
 }

@@ -95,12 +95,12 @@ struct mw_fleet {
 	struct mw_fleet_row total; /* of all; Pss and USS of those that were read */
 	uint64_t unread_rss;       /* of those without Pss */
 	size_t n_read, n_denied, n_late, n_vanished, n_failed;
-	const char *failed_why; /* of the first that failed, or "" */
-	uint64_t walk_ns;       /* spent on page tables */
-	uint64_t cpu_ns;        /* of this thread, for everything */
-	uint64_t taken_ns;      /* when: CLOCK_MONOTONIC */
-	uint64_t since_ns;      /* since the look before; 0: there was none */
-	bool proven;            /* no row left out has a larger value than one shown */
+	const char *failed_why, *denied_why; /* of the first of them, or "" */
+	uint64_t walk_ns;                    /* spent on page tables */
+	uint64_t cpu_ns;                     /* of this thread, for everything */
+	uint64_t taken_ns;                   /* when: CLOCK_MONOTONIC */
+	uint64_t since_ns; /* since the look before; 0: there was none */
+	bool proven;       /* no row left out has a larger value than one shown */
 };
 
 /*

@@ -39,10 +39,22 @@ void mw_fleet_row_init(struct mw_fleet_row *row)
 	};
 }
 
+/* Keeps the first message of its kind. */
+static bool keep_why(struct mw_fleet *fleet, const char **why, const char *msg)
+{
+	if (!(*why)[0])
+		*why = mw_arena_strdup(&fleet->arena, msg);
+	if (*why)
+		return true;
+	*why = "";
+	return false;
+}
+
 struct mw_err *mw_fleet_note(struct mw_fleet_look *look, struct mw_fleet_row *row,
 			     struct mw_err *err)
 {
 	struct mw_fleet *fleet = look->fleet;
+	bool ok = true;
 	switch (err->code) {
 	case MW_ERR_NOMEM:
 		return err;
@@ -52,19 +64,14 @@ struct mw_err *mw_fleet_note(struct mw_fleet_look *look, struct mw_fleet_row *ro
 		break;
 	case MW_ERR_DENIED:
 		row->have |= MW_FLEET_DENIED;
+		ok = keep_why(fleet, &fleet->denied_why, err->msg);
 		break;
 	default:
 		fleet->n_failed++;
-		if (!fleet->failed_why[0])
-			fleet->failed_why = mw_arena_strdup(&fleet->arena, err->msg);
-		if (!fleet->failed_why) {
-			fleet->failed_why = "";
-			mw_err_free(err);
-			return mw_err_nomem();
-		}
+		ok = keep_why(fleet, &fleet->failed_why, err->msg);
 	}
 	mw_err_free(err);
-	return NULL;
+	return ok ? NULL : mw_err_nomem();
 }
 
 struct mw_err *mw_fleet_text(struct mw_fleet_look *look, struct mw_fleet_row *row,
