@@ -151,6 +151,7 @@ static struct mw_err *look(struct mw_cli *cli, const struct mw_free_classic *cla
 	answer->machine = machine;
 	answer->cgroup = NULL;
 	answer->no_cgroup = "";
+	answer->recorded = !mw_source_facts(cli->src)->live;
 	if (!classic) {
 		pid_t pid = whose(cli);
 		no_cgroup = pid ? mw_cgroup_read(cli->src, pid, &cgroup)

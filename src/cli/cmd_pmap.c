@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* memwhy map --pmap, and a link called pmap: procps' pmap. */
 #include "base/num.h"
+#include "base/vec.h"
 #include "cli/cmd.h"
-#include "view/pmap/rc.h"
 #include "cli/terminal.h"
+#include "view/pmap/rc.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -137,24 +138,54 @@ static struct mw_err *show_one(struct mw_cli *cli, struct mw_out *out, pid_t pid
 		       : mw_err_nomem();
 }
 
-static struct mw_err *show(struct mw_cli *cli, const struct mw_pmap_opts *pmap)
+/* The operands; of a recording that names none, the process that is in it. */
+static struct mw_err *take_pids(struct mw_cli *cli, struct mw_ids *ret)
 {
-	mw_auto_buf problems = { 0 };
-	struct mw_out *out;
 	pid_t pid;
-	for (int i = 0; i < cli->n_args; i++)
+	if (!cli->n_args && mw_opt_set(&cli->opts, MW_OPT_ROOT)) {
+		struct mw_err *err = mw_cli_target(cli, &pid);
+		return err ? err : mw_vec_add(ret, pid) ? NULL : mw_err_nomem();
+	}
+	if (!cli->n_args)
+		return mw_err_new(MW_ERR_USAGE, 0, NULL, "which process? give pids");
+	for (int i = 0; i < cli->n_args; i++) {
 		if (!parse_pid(cli->args[i], &pid))
 			return mw_err_new(MW_ERR_USAGE, 0, cli->args[i], "%s is no pid",
 					  cli->args[i]);
-	struct mw_err *err = mw_cli_out(cli, &out);
-	for (int i = 0; !err && i < cli->n_args && !mw_out_failed(out); i++) {
-		(void)parse_pid(cli->args[i], &pid);
-		err = show_one(cli, out, pid, pmap, &problems);
+		if (!mw_vec_add(ret, pid))
+			return mw_err_nomem();
 	}
+	return NULL;
+}
+
+static struct mw_err *show(struct mw_cli *cli, const struct mw_ids *pids,
+			   const struct mw_pmap_opts *pmap)
+{
+	mw_auto_buf problems = { 0 };
+	struct mw_out *out;
+	struct mw_err *err = mw_cli_out(cli, &out);
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < pids->n && !mw_out_failed(out); i++)
+		err = show_one(cli, out, pids->items[i], pmap, &problems);
 	err = mw_cli_finish(out, err);
 	if (err || !problems.len)
 		return err;
 	return mw_err_new(MW_ERR_DENIED, 0, NULL, "%s", mw_buf_str(&problems));
+}
+
+static struct mw_err *show_all(struct mw_cli *cli, enum mw_opt_id mode,
+			       struct mw_arena *arena)
+{
+	struct mw_pmap_opts pmap;
+	struct mw_ids pids = { 0 };
+	struct mw_err *err = take_pids(cli, &pids);
+	if (!err)
+		err = take_opts(cli, mode, arena, &pmap);
+	if (!err)
+		err = show(cli, &pids, &pmap);
+	mw_vec_deinit(&pids);
+	return err;
 }
 
 static struct mw_err *create(struct mw_cli *cli, enum mw_opt_id mode,
@@ -177,19 +208,12 @@ static struct mw_err *create(struct mw_cli *cli, enum mw_opt_id mode,
 static struct mw_err *run(struct mw_cli *cli)
 {
 	struct mw_arena arena = { 0 };
-	struct mw_pmap_opts pmap;
 	enum mw_opt_id mode;
 	struct mw_err *err = take_mode(&cli->opts, &mode);
-	bool makes =
-		!err && (mode == MW_OPT_PMAP_NEW_RC || mode == MW_OPT_PMAP_NEW_RC_TO);
-	if (!err && makes)
-		err = create(cli, mode, &arena);
-	else if (!err && !cli->n_args)
-		err = mw_err_new(MW_ERR_USAGE, 0, NULL, "which process? give pids");
-	else if (!err)
-		err = take_opts(cli, mode, &arena, &pmap);
-	if (!err && !makes)
-		err = show(cli, &pmap);
+	if (!err)
+		err = mode == MW_OPT_PMAP_NEW_RC || mode == MW_OPT_PMAP_NEW_RC_TO
+			      ? create(cli, mode, &arena)
+			      : show_all(cli, mode, &arena);
 	mw_arena_deinit(&arena);
 	if (err && !cli->status && !mw_err_is_closed_pipe(err))
 		cli->status = EXIT_PROBLEM;

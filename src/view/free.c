@@ -320,7 +320,9 @@ static void limits(struct mw_out *out, const struct mw_free_answer *answer)
 	if (!answer->machine->has_pressure)
 		gaps[n++] = (struct mw_gap){
 			.what = "pressure",
-			.why = "this kernel does not measure it (psi=1)",
+			.why = answer->recorded
+				       ? "not in this recording"
+				       : "this kernel does not measure it (psi=1)",
 			.remedy = "",
 		};
 	if (answer->no_cgroup[0])

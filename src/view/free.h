@@ -14,6 +14,7 @@ struct mw_free_answer {
 	uint64_t elapsed_ns;             /* since then */
 	const struct mw_cgroup *cgroup;  /* or NULL */
 	const char *no_cgroup;           /* why there is none, "" when there is */
+	bool recorded;                   /* it is not this machine that was looked at */
 };
 
 /* Rows for people and machines. NOMEM. */

@@ -175,7 +175,7 @@ struct mw_err *mw_pmap_rows(struct mw_pmap_job *job)
 		job->src, job->pid, extended ? MW_FILE_SMAPS : MW_FILE_MAPS,
 		extended ? take_smaps : take_maps, &rows);
 	/* What may not be read has no table, not even an empty one. */
-	if (err && err->code == MW_ERR_DENIED)
+	if (err && job->text.len > before && !rows.kib)
 		job->text.len = before;
 	if (err)
 		return err;
