@@ -60,6 +60,18 @@ static const struct mw_fleet_row *largest(const struct mw_fleet *fleet)
 	return best;
 }
 
+/* True when a row that could not be read may be larger. */
+static bool is_surpassed(const struct mw_fleet *fleet, uint64_t pss)
+{
+	for (size_t i = 0; i < fleet->rows.n; i++) {
+		const struct mw_fleet_row *row = &fleet->rows.items[i];
+		if (row->pss == MW_FLEET_UNKNOWN && row->rss != MW_FLEET_UNKNOWN &&
+		    row->rss > pss)
+			return true;
+	}
+	return false;
+}
+
 static bool add_largest(struct mw_buf *text, const struct mw_fleet *fleet,
 			enum mw_fleet_by by)
 {
@@ -68,12 +80,15 @@ static bool add_largest(struct mw_buf *text, const struct mw_fleet *fleet,
 	if (!row)
 		return mw_buf_printf(text, ".");
 	bool pss = row->pss != MW_FLEET_UNKNOWN;
+	const char *of =
+		pss && is_surpassed(fleet, row->pss) ? " that could be read" : "";
 	bytes_words(pss ? row->pss : row->rss, size);
 	if (by == MW_BY_PROCESS)
-		return mw_buf_printf(text, "; the largest is %s (%d), %s%s.", row->name,
-				     (int)row->pid, size, pss ? "" : " resident");
-	return mw_buf_printf(text, "; the largest %s is %s, %s%s.", nouns[by], row->name,
-			     size, pss ? "" : " resident");
+		return mw_buf_printf(text, "; the largest%s is %s (%d), %s%s.", of,
+				     row->name, (int)row->pid, size,
+				     pss ? "" : " resident");
+	return mw_buf_printf(text, "; the largest %s%s is %s, %s%s.", nouns[by], of,
+			     row->name, size, pss ? "" : " resident");
 }
 
 static struct mw_err *headline(struct mw_out *out, const struct mw_fleet *fleet,
@@ -215,7 +230,7 @@ static void table(struct mw_out *out, const struct mw_fleet *fleet,
 	struct sheet sheet;
 	struct mw_fleet_row total = fleet->total;
 	total.command = total.name = "total";
-	total.fault_rate = total.age_s = MW_FLEET_UNKNOWN;
+	total.age_s = MW_FLEET_UNKNOWN;
 	lay_out(&sheet, fleet, opts, &total);
 	struct mw_table table = {
 		.key = opts->fleet->by == MW_BY_PROCESS ? "processes" : "groups",
@@ -299,23 +314,22 @@ static size_t gaps(const struct mw_fleet *fleet, const struct mw_fleet_opts *opt
 	mw_units_duration(opts->budget_ns, budget);
 	if (fleet->n_denied)
 		ret[n++] = (struct mw_gap){ mw_arena_printf(arena,
-							    "Pss, USS of %zu processes",
+							    "Pss, USS of %zu process(es)",
 							    fleet->n_denied),
-					    "another user's: smaps_rollup is denied",
-					    "sudo memwhy top" };
+					    fleet->denied_why, "memwhy doctor" };
 	if (fleet->n_late)
 		ret[n++] = (struct mw_gap){
-			mw_arena_printf(arena, "Pss, USS of %zu processes",
+			mw_arena_printf(arena, "Pss, USS of %zu process(es)",
 					fleet->n_late),
 			mw_arena_printf(arena, "the budget of %s was spent", budget),
 			"memwhy top --budget 10000"
 		};
 	if (fleet->n_vanished)
-		ret[n++] = (struct mw_gap){ mw_arena_printf(arena, "%zu processes",
+		ret[n++] = (struct mw_gap){ mw_arena_printf(arena, "%zu process(es)",
 							    fleet->n_vanished),
 					    "they ended while they were read", "" };
 	if (fleet->n_failed)
-		ret[n++] = (struct mw_gap){ mw_arena_printf(arena, "%zu files",
+		ret[n++] = (struct mw_gap){ mw_arena_printf(arena, "%zu file(s)",
 							    fleet->n_failed),
 					    fleet->failed_why, "" };
 	for (size_t i = 0; i < n; i++)
