@@ -78,10 +78,11 @@ static bool begins_with(struct mw_buf *text, const struct mw_leak_group *group,
 		return mw_buf_printf(text, "%s", group->symbol);
 	if (!contents || !n)
 		return true;
-	for (size_t i = 0; i < n; i++)
-		printable += group->head[i] >= ' ' && group->head[i] < 0x7f;
-	return 4 * printable >= 3 * n ? mw_view_ascii(text, group->head, n)
-				      : mw_view_hex(text, group->head, n);
+	while (printable < n && group->head[printable] >= ' ' &&
+	       group->head[printable] < 0x7f)
+		printable++;
+	return printable >= 4 ? mw_view_ascii(text, group->head, n)
+			      : mw_view_hex(text, group->head, n);
 }
 
 static struct mw_err *group_row(struct mw_out *out, const struct mw_leak_group *group,
