@@ -299,7 +299,7 @@ struct mw_err *mw_glibc_arenas(struct mw_heap_walk *walk, const struct mw_glibc 
 	}
 	if (!err) {
 		*n = used ? ring.arenas.n : 0;
-		if (used)
+		if (arenas)
 			memcpy(arenas, ring.arenas.items, *n * sizeof(*arenas));
 		*ret = arenas;
 	}

@@ -61,7 +61,7 @@ static struct mw_err *read_part(const struct search *search, uint64_t offset,
 			search->read(search->arg, offset + ret->len,
 				     ret->bytes + ret->len, len - ret->len, &got);
 		if (err)
-			return err;
+			return err; /* cppcheck-suppress returnDanglingLifetime */
 		if (got == 0 || got > len - ret->len)
 			break;
 		ret->len += got;
@@ -193,27 +193,30 @@ static void take_tag(struct dynamic *dyn, const Elf64_Dyn *tag)
 	}
 }
 
+static struct mw_err *read_tags(const struct search *search,
+				const struct mw_elf_segment *seg, struct dynamic *ret)
+{
+	auto_part table = { 0 };
+	struct mw_err *err = read_part(search, seg->offset, seg->file_len, &table);
+	if (err)
+		return err;
+	for (size_t at = 0; table.len - at >= sizeof(Elf64_Dyn);
+	     at += sizeof(Elf64_Dyn)) {
+		Elf64_Dyn tag;
+		memcpy(&tag, table.bytes + at, sizeof(tag));
+		if (tag.d_tag == DT_NULL)
+			break;
+		take_tag(ret, &tag);
+	}
+	return NULL;
+}
+
 static struct mw_err *read_dynamic(const struct search *search, struct dynamic *ret)
 {
-	for (size_t i = 0; i < search->n_segs; i++) {
-		auto_part table = { 0 };
-		const struct mw_elf_segment *seg = &search->segs[i];
-		if (seg->type != PT_DYNAMIC || seg->file_len > MAX_DATA)
-			continue;
-		struct mw_err *err =
-			read_part(search, seg->offset, seg->file_len, &table);
-		if (err)
-			return err;
-		for (size_t at = 0; table.len - at >= sizeof(Elf64_Dyn);
-		     at += sizeof(Elf64_Dyn)) {
-			Elf64_Dyn tag;
-			memcpy(&tag, table.bytes + at, sizeof(tag));
-			if (tag.d_tag == DT_NULL)
-				break;
-			take_tag(ret, &tag);
-		}
-		return NULL;
-	}
+	for (size_t i = 0; i < search->n_segs; i++)
+		if (search->segs[i].type == PT_DYNAMIC &&
+		    search->segs[i].file_len <= MAX_DATA)
+			return read_tags(search, &search->segs[i], ret);
 	return NULL;
 }
 
