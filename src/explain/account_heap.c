@@ -36,17 +36,30 @@ struct pass {
 	size_t n_segs, next; /* the first that ends after the area's start */
 };
 
-/* The segments under one area. */
+/*
+ * The segments under one area. Some may be another's: a stack that the program put into
+ * a block, thread-local storage that a static program keeps below its heap.
+ */
 struct ground {
-	enum mw_cause cause;
+	enum mw_cause cause; /* CAUSE_REST: none that is divided */
 	uint64_t rss, uss, covered;
-	bool has_uss, one_cause;
+	uint64_t other_rss, other_uss; /* of other causes, part of the above */
+	bool has_uss;
 };
+
+static bool is_divided(enum mw_cause cause)
+{
+	for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
+		if (moves[i].whole == cause)
+			return true;
+	return false;
+}
 
 static void add_under(const struct pass *pass, const struct mw_segment *seg,
 		      uint64_t start, uint64_t end, struct ground *ret)
 {
 	struct mw_counts counts = seg->counts;
+	enum mw_cause cause = mw_cause_of(seg->class);
 	if (start > seg->start || end < seg->end) {
 		start = start > seg->start ? start : seg->start;
 		end = end < seg->end ? end : seg->end;
@@ -56,11 +69,14 @@ static void add_under(const struct pass *pass, const struct mw_segment *seg,
 		start = seg->start;
 		end = seg->end;
 	}
+	if (ret->cause == CAUSE_REST && is_divided(cause))
+		ret->cause = cause;
 	ret->covered += end - start;
 	ret->rss += counts.rss;
 	ret->uss += counts.uss;
+	ret->other_rss += cause == ret->cause ? 0 : counts.rss;
+	ret->other_uss += cause == ret->cause ? 0 : counts.uss;
 	ret->has_uss &= !!(counts.have & MW_HAVE_USS);
-	ret->one_cause &= mw_cause_of(seg->class) == ret->cause;
 }
 
 static bool find_ground(struct pass *pass, const struct mw_heap_area *area,
@@ -68,15 +84,11 @@ static bool find_ground(struct pass *pass, const struct mw_heap_area *area,
 {
 	while (pass->next < pass->n_segs && pass->segs[pass->next].end <= area->start)
 		pass->next++;
-	if (pass->next == pass->n_segs)
-		return false;
-	*ret = (struct ground){ .cause = mw_cause_of(pass->segs[pass->next].class),
-				.has_uss = true,
-				.one_cause = true };
+	*ret = (struct ground){ .cause = CAUSE_REST, .has_uss = true };
 	for (size_t i = pass->next; i < pass->n_segs && pass->segs[i].start < area->end;
 	     i++)
 		add_under(pass, &pass->segs[i], area->start, area->end, ret);
-	return ret->one_cause && ret->covered == area->end - area->start;
+	return ret->cause != CAUSE_REST && ret->covered == area->end - area->start;
 }
 
 static uint64_t sum(const uint64_t bytes[MW_USE_COUNT])
@@ -86,6 +98,37 @@ static uint64_t sum(const uint64_t bytes[MW_USE_COUNT])
 		if (__builtin_add_overflow(ret, bytes[i], &ret))
 			return UINT64_MAX;
 	return ret;
+}
+
+/* Beside the heap's chunks it was not understood; inside of blocks it is live to malloc.
+ */
+static void take_out(uint64_t bytes[MW_USE_COUNT], uint64_t other)
+{
+	static const enum mw_use order[MW_USE_COUNT] = {
+		MW_USE_UNKNOWN, MW_USE_LIVE,        MW_USE_OVERHEAD,
+		MW_USE_PINNED,  MW_USE_UNTRIMMABLE, MW_USE_TRIMMABLE,
+	};
+	for (unsigned i = 0; i < MW_USE_COUNT; i++) {
+		uint64_t part = bytes[order[i]] < other ? bytes[order[i]] : other;
+		bytes[order[i]] -= part;
+		other -= part;
+	}
+}
+
+/* The area less what is another's, where that agrees with its pages. */
+static bool own_part(const struct mw_heap_area *area, const struct ground *ground,
+		     struct mw_heap_area *ret)
+{
+	*ret = *area;
+	if (sum(area->resident) != ground->rss ||
+	    (ground->has_uss && sum(area->exclusive) != ground->uss))
+		return false;
+	take_out(ret->resident, ground->other_rss);
+	take_out(ret->exclusive, ground->other_uss);
+	for (unsigned i = 0; ground->has_uss && i < MW_USE_COUNT; i++)
+		if (ret->exclusive[i] > ret->resident[i])
+			return false;
+	return true;
 }
 
 static void move_bytes(struct mw_bucket *from, struct mw_bucket *to, uint64_t bytes,
@@ -126,6 +169,7 @@ void mw_account_walked(const struct mw_explain *ex, struct mw_bucket *buckets)
 	size_t n_regions;
 	struct pass pass = { .ex = ex };
 	struct ground ground;
+	struct mw_heap_area own;
 	uint64_t end = 0;
 	if (!heap)
 		return;
@@ -138,9 +182,8 @@ void mw_account_walked(const struct mw_explain *ex, struct mw_bucket *buckets)
 		    !find_ground(&pass, area, &ground))
 			continue;
 		end = area->end;
-		if (sum(area->resident) == ground.rss &&
-		    (!ground.has_uss || sum(area->exclusive) == ground.uss))
-			move_area(area, &ground, buckets);
+		if (own_part(area, &ground, &own))
+			move_area(&own, &ground, buckets);
 	}
 	/* What is left of it was not walked, or not understood. */
 	if (buckets[CAUSE_HEAP_LIVE].bytes)

@@ -15,6 +15,7 @@ import threading
 import time
 
 import live
+import targets
 
 TABLES = ("--arenas", "--sizes", "--threads", "--pins", "--checks")
 PTRACE_DETACH, PTRACE_SEIZE = 17, 0x4206
@@ -301,6 +302,18 @@ def agrees_with_why():
         live.check_equal(row["heap-trimmable"], kept["trimmable"], "trimmable")
         live.check_equal(row["heap-kept"], kept["pinned"] + kept["untrimmable"], "kept")
         live.check("heap" not in row, f"a part of the heap is not told apart: {row}")
+
+
+@live.case
+def static_program():
+    """a static program keeps its thread's storage in the first page of its heap"""
+    with targets.busybox() as pids:
+        for pid in pids.values():
+            why = live.why_json(pid)
+            live.check_why(why)
+            row = {row["cause"]: row["bytes"] for row in why["account"]}
+            live.check(row.get("heap-live"), f"nothing is live: {row}")
+            live.check(row.get("heap", 0) < 4096, f"not told apart: {row}")
 
 
 @live.case

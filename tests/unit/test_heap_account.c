@@ -190,6 +190,17 @@ RUN(parts_of_a_region_are_counted)
 	assert_int_equal(bucket(w, "heap")->bytes, half);
 }
 
+/* More private than resident: what a walk says of such an area is not believed. */
+RUN(impossible_private_bytes_stay_whole)
+{
+	whole_heap(w, MIB, 3 * MIB, 0, 0);
+	w->areas[0].exclusive[MW_USE_LIVE] = 3 * MIB;
+	w->areas[0].exclusive[MW_USE_TRIMMABLE] = MIB;
+	explain(w);
+	assert_int_equal(bucket(w, "heap-live")->bytes, 0);
+	assert_int_equal(bucket(w, "heap")->bytes, 4 * MIB);
+}
+
 RUN(a_mapped_block_is_certain)
 {
 	w->areas[w->heap.n_areas++] = (struct mw_heap_area){
@@ -475,6 +486,7 @@ int main(void)
 		TEST(overlapping_areas_count_once),
 		TEST(an_area_beyond_the_heap_stays_whole),
 		TEST(parts_of_a_region_are_counted),
+		TEST(impossible_private_bytes_stay_whole),
 		TEST(a_mapped_block_is_certain),
 		TEST(unknown_stays_in_the_heap),
 		TEST(retention_is_the_headline),
