@@ -169,7 +169,7 @@ static void bench_end(struct bench *bench)
 	mw_memory_deinit(&bench->walk.window);
 	mw_vec_deinit(&bench->walk.areas);
 	mw_vec_deinit(&bench->cached);
-	free(bench->tally.pins);
+	mw_glibc_walk_deinit(&bench->glibc);
 	image_deinit(&bench->image);
 	mw_arena_deinit(&bench->arena);
 	free(bench);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { PAGE = MW_GLIBC_PAGE, FENCES = 0x30, RETRIES = 8, MAX_FOREIGN = 1024 };
+enum { PAGE = MW_GLIBC_PAGE, FENCES = 0x30, RETRIES = 8, MAX_FOREIGN = 256 };
 
 /* A size of more is none; so sums of an address and a size cannot overflow. */
 #define MAX_CHUNK (UINT64_C(1) << 47)
@@ -437,6 +437,23 @@ static const unsigned char *next_page(struct stream *st)
 	return page;
 }
 
+/* The page of the top's header is not there yet (see top_size() in pieces.c). */
+static struct mw_err *meet_unwritten_top(struct stream *st)
+{
+	struct mw_err *err = settle(st, MW_PREV_INUSE, 0);
+	st->p += size_of(st->word);
+	st->word = (st->piece->end - st->p) | MW_PREV_INUSE;
+	st->has_links = false;
+	return err;
+}
+
+/* What follows the pending chunk lies on a page that cannot be read. */
+static struct mw_err *meet_nothing(struct stream *st)
+{
+	bool top = st->piece->last && is_top(st, st->p + size_of(st->word));
+	return top ? meet_unwritten_top(st) : give_up(st, st->p + 8);
+}
+
 static struct mw_err *walk_chunks(struct stream *st)
 {
 	struct mw_err *err = begin(st);
@@ -445,7 +462,7 @@ static struct mw_err *walk_chunks(struct stream *st)
 		    (is_top(st, st->p) || !look_again(st)))
 			break;
 		const unsigned char *page = next_page(st);
-		err = page ? walk_page(st, page) : give_up(st, st->p + 8);
+		err = page ? walk_page(st, page) : meet_nothing(st);
 		if (!err && st->pages->n >= MW_GLIBC_BATCH)
 			err = mw_glibc_pages_flush(st->pages);
 	}
@@ -483,19 +500,16 @@ struct mw_err *mw_glibc_walk_piece(struct mw_glibc_walk *libc,
 	    piece->first >= piece->end || piece->first % 16 ||
 	    piece->end > UINT64_MAX / 2)
 		return NULL;
-	st.pages = calloc(1, sizeof(*st.pages));
-	if (!st.pages)
-		return mw_err_nomem();
+	struct mw_err *err = mw_glibc_pages_begin(libc, tally, &area, &st.pages);
+	if (err)
+		return err;
 	find_cached(&st, &(enum mw_cached_kind){ 0 });
-	struct mw_err *err = mw_glibc_pages_begin(st.pages, libc, tally, &area);
-	if (!err)
-		err = walk_chunks(&st);
+	err = walk_chunks(&st);
 	add_small(&st);
 	if (!err && area.end > piece->end)
 		err = mw_glibc_pages_add(st.pages, piece->end, area.end,
 					 MW_BYTES_UNKNOWN);
 	if (!err)
 		err = mw_glibc_pages_end(st.pages, index);
-	free(st.pages);
 	return err;
 }

@@ -329,8 +329,7 @@ static struct mw_err *walk_one(struct mw_heap_walk *walk, struct mw_glibc *libc)
 	struct mw_err *err = mw_glibc_arenas(walk, libc, &one->arenas, &one->n_arenas);
 	if (!err && is_used(one))
 		err = walk_used(one);
-	for (size_t i = 0; i < one->state.n_tallies; i++)
-		free(one->state.tallies[i].pins);
+	mw_glibc_walk_deinit(&one->state);
 	mw_vec_deinit(&one->cached);
 	mw_vec_deinit(&one->mmapped);
 	free(one->places);

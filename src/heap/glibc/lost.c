@@ -43,16 +43,18 @@ static struct mw_err *collect(struct mw_heap_walk *walk, const struct mw_glibc *
 	struct mw_heap_opts own = *opts;
 	struct mw_glibc_walk *state = calloc(1, sizeof(*state));
 	size_t n_areas = walk->areas.n;
+	struct mw_glibc_tally tally = { 0 };
 	struct mw_err *err = state ? NULL : mw_err_nomem();
 	own.sink = &sink;
 	walk->opts = &own;
 	for (size_t i = 0; i < n_arenas && !err; i++) {
-		struct mw_glibc_tally tally = { .arena = &arenas[i] };
-		state->walk = walk;
-		state->libc = libc;
+		*state = (struct mw_glibc_walk){
+			.walk = walk, .libc = libc, .tallies = &tally, .n_tallies = 1
+		};
+		tally = (struct mw_glibc_tally){ .arena = &arenas[i] };
 		for (size_t j = 0; j < arenas[i].n_pieces && !err; j++)
 			err = mw_glibc_walk_piece(state, &tally, &arenas[i].pieces[j]);
-		free(tally.pins);
+		mw_glibc_walk_deinit(state);
 	}
 	walk->opts = opts;
 	walk->areas.n = n_areas;

@@ -15,6 +15,7 @@
 enum {
 	PAGE = MW_GLIBC_PAGE,
 	MAX_TRIES = 1 << 20, /* places, in one search */
+	MAX_READS = 1 << 19, /* in all searches of one libc: half a second */
 	MMAP_HP = 1,         /* in prev_size: explicit huge pages (2.43) */
 };
 
@@ -27,18 +28,17 @@ struct search {
 	struct mw_glibc_piece *pieces; /* of arenas, ascending */
 	size_t n_pieces;
 	enum effort effort;
-	size_t left; /* places still to be tried */
+	size_t left, reads; /* places still to be tried, reads still allowed */
 	uint64_t bytes;
 	struct mw_glibc_mmapped_vec *ret;
 };
 
-/* Reads a header; false unless it is one of a mapped chunk. */
-static bool header(struct search *search, uint64_t chunk, uint64_t *offset, uint64_t *len)
+/* A header as it was read; false unless it is one of a mapped chunk. */
+static bool decode(const struct search *search, const uint64_t words[2], uint64_t *offset,
+		   uint64_t *len)
 {
 	const struct mw_glibc_layout *layout = search->libc->layout;
-	uint64_t words[2];
-	if (!mw_memory_read(&search->walk->memory, chunk, words, sizeof(words)) ||
-	    (words[1] & 15) != MW_IS_MMAPPED)
+	if ((words[1] & 15) != MW_IS_MMAPPED)
 		return false;
 	*offset = words[0] & ~(uint64_t)(layout->mmapped_header ? MMAP_HP : 0);
 	*len = words[1] & ~(uint64_t)MW_CHUNK_FLAGS;
@@ -47,38 +47,54 @@ static bool header(struct search *search, uint64_t chunk, uint64_t *offset, uint
 	return true;
 }
 
-/* Whether a block's header is `offset` bytes into the mapping at `start`. */
-static bool header_at(struct search *search, uint64_t start, uint64_t offset,
-		      uint64_t limit, struct mw_glibc_mmapped *ret)
+/* Whether these words are a header `offset` bytes into the mapping at `start`. */
+static bool fits(const struct search *search, const uint64_t words[2], uint64_t start,
+		 uint64_t offset, uint64_t limit, struct mw_glibc_mmapped *ret)
 {
 	uint64_t said, len, chunk = start + offset;
-	if (chunk + MW_CHUNK_MIN > limit || !header(search, chunk, &said, &len) ||
-	    said != offset || len > limit - chunk || (chunk + len) % PAGE)
+	if (!decode(search, words, &said, &len) || said != offset || len < MW_CHUNK_MIN ||
+	    len > limit - chunk || (chunk + len) % PAGE)
 		return false;
 	*ret = (struct mw_glibc_mmapped){ start, chunk + len, chunk + MW_CHUNK_HEADER };
 	return true;
 }
 
+static bool read_words(struct search *search, uint64_t addr, uint64_t *words, size_t n)
+{
+	if (!search->reads)
+		return false;
+	search->reads--;
+	return mw_memory_read(&search->walk->memory, addr, words, n * sizeof(*words));
+}
+
 /*
  * An aligned block lies further inside, and the header that malloc wrote first is still
  * at the start of the mapping; it is stale, even in its length when the block grew.
+ * `limit` ends what may be mapped, `inner` the mapping as it was at first.
  */
-static bool aligned_block(struct search *search, uint64_t start, uint64_t limit,
-			  struct mw_glibc_mmapped *ret)
+static bool aligned_block(struct search *search, uint64_t start, uint64_t inner,
+			  uint64_t limit, struct mw_glibc_mmapped *ret)
 {
-	uint64_t tried = 0;
-	if (header_at(search, start, 48, limit, ret))
-		return true; /* 32, and one more so that a chunk fits before it */
-	for (unsigned shift = 6; shift < 46; shift++) {
+	uint64_t page[PAGE / 8], words[2], tried = 0;
+	if (!read_words(search, start, page, PAGE / 8))
+		return false;
+	/* Alignment 32, and one more so that a chunk fits before it; then 64, … */
+	if (fits(search, page + 48 / 8, start, 48, limit, ret))
+		return true;
+	for (unsigned shift = 6; shift < 12; shift++) {
+		uint64_t offset = (UINT64_C(1) << shift) - MW_CHUNK_HEADER;
+		if (fits(search, page + offset / 8, start, offset, limit, ret))
+			return true;
+	}
+	for (unsigned shift = 12; shift < 46; shift++) {
 		uint64_t unit = UINT64_C(1) << shift;
 		uint64_t mem = (start + MW_CHUNK_HEADER + unit - 1) & ~(unit - 1);
-		if (mem == tried)
-			continue;
-		if (mem >= limit)
+		if (mem >= inner)
 			break;
-		tried = mem;
-		if (header_at(search, start, mem - MW_CHUNK_HEADER - start, limit, ret))
+		if (mem != tried && read_words(search, mem - MW_CHUNK_HEADER, words, 2) &&
+		    fits(search, words, start, mem - MW_CHUNK_HEADER - start, limit, ret))
 			return true;
+		tried = mem;
 	}
 	return false;
 }
@@ -86,11 +102,13 @@ static bool aligned_block(struct search *search, uint64_t start, uint64_t limit,
 static bool block_at(struct search *search, uint64_t start, uint64_t limit,
 		     struct mw_glibc_mmapped *ret)
 {
-	uint64_t offset, len;
-	if (!header(search, start, &offset, &len) || offset)
+	uint64_t words[2], offset, len;
+	if (!read_words(search, start, words, 2) ||
+	    !decode(search, words, &offset, &len) || offset)
 		return false;
-	return aligned_block(search, start, limit, ret) ||
-	       header_at(search, start, 0, limit, ret);
+	uint64_t inner = len < limit - start ? start + len : limit;
+	return aligned_block(search, start, inner, limit, ret) ||
+	       fits(search, words, start, 0, limit, ret);
 }
 
 /* Where the next page begins that is resident while the one before is not. */
@@ -220,7 +238,9 @@ struct mw_err *mw_glibc_find_mmapped(struct mw_heap_walk *walk,
 				     struct mw_glibc_mmapped_vec *ret)
 {
 	const struct mw_malloc_params *params = &libc->params;
-	struct search search = { .walk = walk, .libc = libc, .ret = ret };
+	struct search search = {
+		.walk = walk, .libc = libc, .reads = MAX_READS, .ret = ret
+	};
 	struct mw_err *err = NULL;
 	if (!libc->mp || !params->n_mmaps)
 		return NULL;
@@ -251,13 +271,11 @@ struct mw_err *mw_glibc_walk_mmapped(struct mw_glibc_walk *libc,
 	uint64_t usable = block->end - block->block - rest;
 	struct mw_blocks *class = &libc->live[mw_size_class(usable)];
 	size_t index = libc->walk->areas.n;
-	struct mw_glibc_pages *pages = calloc(1, sizeof(*pages));
-	if (!pages)
-		return mw_err_nomem();
-	struct mw_err *err = mw_glibc_pages_begin(pages, libc, NULL, &area);
-	if (!err)
-		err = mw_glibc_pages_add(pages, block->start, block->block,
-					 MW_BYTES_OVERHEAD);
+	struct mw_glibc_pages *pages;
+	struct mw_err *err = mw_glibc_pages_begin(libc, NULL, &area, &pages);
+	if (err)
+		return err;
+	err = mw_glibc_pages_add(pages, block->start, block->block, MW_BYTES_OVERHEAD);
 	/* Its header is counted: the ledger need not look for one. */
 	pages->blocks[pages->n++] = (struct mw_block){ block->block, usable };
 	pages->first = pages->n;
@@ -269,7 +287,6 @@ struct mw_err *mw_glibc_walk_mmapped(struct mw_glibc_walk *libc,
 					 MW_BYTES_OVERHEAD);
 	if (!err)
 		err = mw_glibc_pages_end(pages, index);
-	free(pages);
 	libc->mapped += block->end - block->start;
 	libc->mmapped.n++;
 	libc->mmapped.bytes += usable;

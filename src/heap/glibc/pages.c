@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { PAGE = MW_GLIBC_PAGE, MAX_PINS = 16 };
+/* More arenas than tables of 16 KiB are none of a sane program. */
+enum { PAGE = MW_GLIBC_PAGE, MAX_PINS = 16, MAX_PIN_TABLES = 2048 };
 
 static uint64_t page_of(uint64_t addr)
 {
@@ -84,11 +85,15 @@ static unsigned class_of(uint64_t len)
 }
 
 /* Kept bytes on a page that these blocks hold. */
-static struct mw_err *pin(struct mw_glibc_tally *tally, const struct mw_block *blocks,
+static struct mw_err *pin(struct mw_glibc_pages *pages, const struct mw_block *blocks,
 			  size_t n, uint64_t kept)
 {
-	if (!tally->pins)
+	struct mw_glibc_tally *tally = pages->tally;
+	if (!tally->pins) {
+		if (pages->libc->n_pin_tables++ >= MAX_PIN_TABLES)
+			return NULL;
 		tally->pins = calloc(MW_SIZE_CLASSES, sizeof(*tally->pins));
+	}
 	if (!tally->pins)
 		return mw_err_nomem();
 	for (size_t i = 0; i < n; i++) {
@@ -133,8 +138,7 @@ static struct mw_err *close_page(struct mw_glibc_pages *pages)
 	credit(pages, MW_USE_LIVE, PAGE - kept - unknown - overhead, exclusive);
 	if (!kept || kept == PAGE || pages->n == pages->first)
 		return NULL;
-	return pin(pages->tally, pages->blocks + pages->first, pages->n - pages->first,
-		   kept);
+	return pin(pages, pages->blocks + pages->first, pages->n - pages->first, kept);
 }
 
 static void open_page(struct mw_glibc_pages *pages, uint64_t page)
@@ -198,11 +202,17 @@ static bool has_runs(const struct mw_glibc_pages *pages)
 	       !mw_source_facts(mw_snapshot_source(snap))->core;
 }
 
-struct mw_err *mw_glibc_pages_begin(struct mw_glibc_pages *pages,
-				    struct mw_glibc_walk *libc,
+struct mw_err *mw_glibc_pages_begin(struct mw_glibc_walk *libc,
 				    struct mw_glibc_tally *tally,
-				    const struct mw_heap_area *area)
+				    const struct mw_heap_area *area,
+				    struct mw_glibc_pages **ret)
 {
+	struct mw_glibc_pages *pages = libc->pages;
+	if (!pages)
+		pages = libc->pages = malloc(sizeof(*pages));
+	if (!pages)
+		return mw_err_nomem();
+	*ret = pages;
 	pages->libc = libc;
 	pages->tally = tally;
 	pages->area = *area;
@@ -310,4 +320,12 @@ struct mw_err *mw_glibc_pins_report(struct mw_heap_walk *walk,
 		ret->n_pins++;
 	}
 	return NULL;
+}
+
+void mw_glibc_walk_deinit(struct mw_glibc_walk *libc)
+{
+	for (size_t i = 0; i < libc->n_tallies; i++)
+		free(libc->tallies[i].pins);
+	free(libc->pages);
+	libc->pages = NULL;
 }

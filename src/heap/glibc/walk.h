@@ -53,7 +53,12 @@ struct mw_glibc_walk {
 	uint64_t mapped;          /* bytes of the mappings of single blocks */
 	uint64_t attributed, rss; /* of all areas: as we count it, as the snapshot does */
 	bool split;               /* some area's resident bytes are known */
+	struct mw_glibc_pages *pages; /* the ledger */
+	size_t n_pin_tables;
 };
+
+/* Frees what a walk holds; the tallies themselves are not its own. */
+void mw_glibc_walk_deinit(struct mw_glibc_walk *libc);
 
 /* Which pages the snapshot saw resident, asked upward. */
 struct mw_glibc_residency {
@@ -87,11 +92,14 @@ struct mw_glibc_pages {
 	struct mw_block blocks[MW_GLIBC_BATCH + MW_GLIBC_PER_PAGE];
 };
 
-/* Opens the ledger of an area, which the sink is told of. NOMEM, or the sink's error. */
-struct mw_err *mw_glibc_pages_begin(struct mw_glibc_pages *pages,
-				    struct mw_glibc_walk *libc,
+/*
+ * Opens the ledger of an area, which the sink is told of. One is open at a time; it is
+ * the walk's, and ends with mw_glibc_walk_deinit(). NOMEM, or the sink's error.
+ */
+struct mw_err *mw_glibc_pages_begin(struct mw_glibc_walk *libc,
 				    struct mw_glibc_tally *tally,
-				    const struct mw_heap_area *area) MW_MUST_USE;
+				    const struct mw_heap_area *area,
+				    struct mw_glibc_pages **ret) MW_MUST_USE;
 
 /* Closes it: writes the area's sums to where it was reported. The sink's error. */
 struct mw_err *mw_glibc_pages_end(struct mw_glibc_pages *pages, size_t index) MW_MUST_USE;
