@@ -356,7 +356,8 @@ static struct mw_err *end_at_top(struct stream *st)
 {
 	const struct mw_glibc_arena *arena = st->tally->arena;
 	uint64_t end = st->piece->end, from = st->run ? st->run : st->p;
-	const struct mw_region *region = mw_snapshot_find(st->libc->walk->snap, st->p);
+	/* madvise() for huge pages may have split the heap inside of top. */
+	const struct mw_region *region = mw_snapshot_find(st->libc->walk->snap, end - 1);
 	uint64_t thp = st->libc->libc->params.thp_pagesize;
 	uint64_t unit = thp && !(thp & (thp - 1)) && thp >= PAGE ? thp : PAGE;
 	st->tally->top += end - st->p;
