@@ -259,11 +259,17 @@ static void classes_table(struct mw_out *out, const struct mw_explanation *ex,
 	mw_out_table_end(out);
 }
 
-/* Where the heap was walked and is the largest cause, it has more to tell. */
+/*
+ * Where the heap is the largest cause, it has more to tell; unless it is in a recording
+ * from which it could not be walked.
+ */
 static bool is_heap(const struct mw_explanation *ex)
 {
 	const struct mw_account *a = &ex->account;
-	return a->n_buckets && !strncmp(a->buckets[0].cause, "heap-", 5);
+	bool live = mw_source_facts(mw_snapshot_source(ex->snap))->live;
+	if (!a->n_buckets || strncmp(a->buckets[0].cause, "heap", 4))
+		return false;
+	return a->buckets[0].cause[4] == '-' || live;
 }
 
 static void next_line(struct mw_out *out, const struct mw_explanation *ex)
