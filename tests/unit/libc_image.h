@@ -252,7 +252,7 @@ static inline int libc_by_line(const void *a, const void *b)
 /* Maps in order of their addresses, which all have as many digits. */
 static inline void libc_sort_maps(struct mw_buf *maps)
 {
-	char *lines[64], *text = strdup(mw_buf_str(maps));
+	char *lines[64] = { 0 }, *text = strdup(mw_buf_str(maps));
 	char *rest = text, *line;
 	size_t n = 0;
 	while ((line = strsep(&rest, "\n")) && *line) {
