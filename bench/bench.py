@@ -16,6 +16,7 @@ import textwrap
 import threading
 
 import heaps
+import leakers
 
 HARM_MS = 4000
 
@@ -48,9 +49,9 @@ class Pair:
 
 
 @contextlib.contextmanager
-def target(build, name):
+def target(build, name, *args):
     """A bench target, ready."""
-    child = subprocess.Popen([build / "bench" / name], stdin=subprocess.PIPE,
+    child = subprocess.Popen([build / "bench" / name, *args], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     try:
         if child.stdout.readline() != b"ready\n":
@@ -265,6 +266,12 @@ statically and has no dynamic loader to wait for, as `/bin/true` has.
 
 {heaps}
 
+## Leaks
+
+{leaks_text}
+
+{leaks}
+
 ## Harm
 
 A process with 2 GiB in small pages does an `mmap` + `munmap` each half millisecond. How
@@ -281,7 +288,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True,
                         help="a release build of memwhy")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("speed", "heap", "harm"))
+    parser.add_argument("--only", choices=("speed", "heap", "leaks", "harm"))
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE",
                         help="also writes the page, docs/performance.md")
     options = parser.parse_args()
@@ -293,6 +300,7 @@ def main():
     priority = become_realtime()
     speed = speed_rows(options) if options.only in (None, "speed") else []
     heap = heaps.rows(options, target) if options.only in (None, "heap") else []
+    leaks = leakers.rows(options, target) if options.only in (None, "leaks") else []
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     harm = harm_rows(options) if options.only in (None, "harm") else []
     intro = INTRO.format(rounds=options.rounds, machine=machine(),
@@ -302,6 +310,9 @@ def main():
         heaps_text=textwrap.fill(heaps.TEXT.format(rounds=options.rounds), 90,
                                  break_long_words=False, break_on_hyphens=False),
         heaps=table(heaps.HEAD, heap),
+        leaks_text=textwrap.fill(leakers.TEXT.format(rounds=leakers.ROUNDS), 90,
+                                 break_long_words=False, break_on_hyphens=False),
+        leaks=table(leakers.HEAD, leaks),
         speed=table(("what", "memwhy", "beside", "ratio", "aim", "met"), speed),
         harm=table(("who looks", "p50", "p99", "longest", "p99 beside idle", "looks"),
                    harm))
