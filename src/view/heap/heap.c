@@ -13,6 +13,7 @@ struct sums {
 	struct mw_blocks live, pinning;
 	struct mw_kept kept;
 	uint64_t unknown, resident; /* resident: of what is live */
+	uint64_t pinned_by;         /* of kept.pinned, what `pinning` holds */
 	size_t n, n_walked, n_checks, n_failed;
 	const char *keeper; /* the one allocator, or what to call several */
 };
@@ -43,6 +44,8 @@ static void add_walked(struct sums *sums, const struct mw_allocator *a)
 	for (size_t k = 0; k < a->n_arenas; k++) {
 		sums->pinning.n += a->arenas[k].pinning.n;
 		sums->pinning.bytes += a->arenas[k].pinning.bytes;
+		if (a->arenas[k].pinning.n)
+			sums->pinned_by += a->arenas[k].free.pinned;
 	}
 }
 
@@ -99,7 +102,8 @@ static bool kept_words(struct mw_buf *text, const struct sums *s)
 		return ok;
 	ok = ok &&
 	     add_bytes(text, s->kept.trimmable ? ", " : ": ", s->kept.pinned, " pinned");
-	if (!s->pinning.n)
+	/* Not every allocator tells which blocks hold what it keeps. */
+	if (!s->pinning.n || s->pinned_by != s->kept.pinned)
 		return ok;
 	return ok && mw_buf_printf(text, " by ") && mw_view_number(text, s->pinning.n) &&
 	       mw_buf_printf(text, " live block%s", s->pinning.n == 1 ? "" : "s");
