@@ -26,7 +26,7 @@ LAYERS = {
     "tui": 6, "serve": 6, "cli": 6,
 }
 OUTSIDERS = {"agents", "labs"}
-SIDEWAYS = {("heap", "symbols")}
+SIDEWAYS = {("heap", "symbols"), ("cli", "tui")}
 
 # Which folder a public header speaks for: whoever may include that, may include it.
 PUBLIC = {"err.h": "base", "perms.h": "base", "wire.h": "base", "source.h": "kernel",

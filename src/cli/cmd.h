@@ -16,6 +16,7 @@ struct mw_cli {
 	int n_args;
 	struct mw_out_opts out_opts;
 	struct mw_source *src; /* open when the command needs one */
+	FILE *to;              /* what commands print goes here; NULL: standard output */
 	int status;            /* what to exit with; 0 unless the command sets it */
 };
 

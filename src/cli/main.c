@@ -138,6 +138,9 @@
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
  *     json.c csv.c data.c for machines
+ *   src/tui/              the screen of top
+ *     screen.[ch] impl.h  the loop: look, draw, wait
+ *     columns.c draw.c keys.c pager.c    what stands where; what keys do; text windows
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
  *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_page.c cmd_pmap.c cmd_free.c
@@ -145,7 +148,7 @@
  * reading them target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
- *     top/top.h top/cmd_top.c    every process, once or on the screen
+ *     top/top.h top/cmd_top.c top/screen.c    every process, once or on the screen
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"

@@ -199,7 +199,7 @@ bool mw_cli_is_limited(const struct mw_snapshot *snap)
 
 struct mw_err *mw_cli_out(struct mw_cli *cli, struct mw_out **ret)
 {
-	return mw_out_create(&cli->out_opts, stdout, ret);
+	return mw_out_create(&cli->out_opts, cli->to ? cli->to : stdout, ret);
 }
 
 struct mw_err *mw_cli_finish(struct mw_out *out, struct mw_err *err)

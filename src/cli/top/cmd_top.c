@@ -138,8 +138,12 @@ static struct mw_err *run(struct mw_cli *cli)
 		err = take_pace(cli, &pace);
 	if (!err)
 		err = read_total(cli, &view, &view.total);
-	if (err)
+	if (err || !mw_top_has_screen(cli))
+		return err ? err : look_on(cli, &view, &pace);
+	err = mw_top_screen(cli, &view, &pace);
+	if (!err || err->code != MW_ERR_UNSUPPORTED)
 		return err;
+	mw_err_free(err);
 	return look_on(cli, &view, &pace);
 }
 
