@@ -78,39 +78,62 @@ static enum chain_end follow(struct mw_memory *window, uint64_t chunk, uint64_t 
 	return chunk < limit ? CHAIN_GOES_ON : CHAIN_BROKEN;
 }
 
-/* Whether every address in between is mapped, and writable. */
-static bool is_mapped(const struct mw_heap_walk *walk, uint64_t start, uint64_t end)
+/* How far from `start` on every address is mapped, and writable; `end` at most. */
+static uint64_t mapped_until(const struct mw_heap_walk *walk, uint64_t start,
+			     uint64_t end)
 {
-	for (uint64_t at = start; at < end;) {
+	uint64_t at = start;
+	while (at < end) {
 		const struct mw_region *region = mw_snapshot_find(walk->snap, at);
 		if (!region || !(region->perms & MW_PERM_WRITE))
-			return false;
+			return at;
 		at = region->end;
 	}
-	return start < end;
+	return end;
+}
+
+/*
+ * The length of top; 0: not known. A thread that is caught in malloc() most often waits
+ * there for the page of the new top's header, which is not written yet; and what ran on
+ * since malloc_state was read may have a block there. Then the end of top is where
+ * glibc's own counts say.
+ */
+static uint64_t top_size(struct mw_heap_walk *walk, const struct mw_glibc *libc,
+			 const struct mw_glibc_arena *arena)
+{
+	uint64_t flags, size = mw_glibc_chunk_size(&walk->memory, arena->top, &flags);
+	uint64_t end;
+	if ((size && walk->opts->still) || !libc->sbrk_base ||
+	    __builtin_add_overflow(libc->sbrk_base, arena->system_mem, &end) ||
+	    (end & PAGE_MASK) || end <= arena->top)
+		return size;
+	return end - arena->top;
 }
 
 /*
  * One piece up to the end of top. Where it begins is mp_.sbrk_base; without a known
- * malloc_par system_mem says the same, foreign memory included.
+ * malloc_par system_mem says the same, foreign memory included. Of a program that runs
+ * and got more since its mappings were listed, it is what was mapped then.
  */
 static struct mw_err *contiguous(struct mw_heap_walk *walk, const struct mw_glibc *libc,
 				 const struct mw_glibc_arena *arena,
 				 struct mw_glibc_piece_vec *ret, bool *whole)
 {
-	uint64_t flags, size = mw_glibc_chunk_size(&walk->memory, arena->top, &flags);
+	uint64_t size = top_size(walk, libc, arena);
 	uint64_t base[2] = { libc->sbrk_base }, end;
 	*whole = false;
 	if (!size || __builtin_add_overflow(arena->top, size, &end) ||
 	    __builtin_sub_overflow(end, arena->system_mem, &base[1]))
 		return NULL;
-	for (int i = 0; i < 2 && !*whole; i++) {
+	for (int i = 0; i < 2; i++) {
 		struct mw_glibc_piece piece = { base[i], end, align_up(base[i]), true };
-		if (!base[i] || base[i] > arena->top || !is_mapped(walk, base[i], end))
+		if (!base[i] || base[i] > arena->top)
 			continue;
-		if (!mw_vec_add(ret, piece))
-			return mw_err_nomem();
-		*whole = true;
+		piece.end = mapped_until(walk, base[i], end);
+		piece.last = arena->top < piece.end;
+		*whole = piece.end == end;
+		if (*whole || (!walk->opts->still && piece.end > piece.first))
+			return mw_vec_add(ret, piece) ? NULL : mw_err_nomem();
 	}
 	return NULL;
 }
