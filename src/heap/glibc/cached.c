@@ -281,7 +281,7 @@ static void decide_links(struct mw_glibc_cache *cache)
 	bool safe = libc->layout->safe_linking;
 	facts.minor = safe ? 31 : 32;
 	const struct mw_glibc_layout *other = mw_glibc_layout_select(&facts);
-	if (!libc->version[0] && other && other->safe_linking != safe &&
+	if (!libc->facts.minor && other && other->safe_linking != safe &&
 	    other->tcache.entries == libc->layout->tcache.entries &&
 	    broken_fastbins(cache, safe) > broken_fastbins(cache, !safe))
 		libc->layout = other;
@@ -482,6 +482,8 @@ struct mw_err *mw_glibc_cached(struct mw_heap_walk *walk, struct mw_glibc *libc,
 	if (err)
 		return err;
 	sort_unique(ret);
+	if (!libc->facts.minor)
+		libc->version = libc->layout->versions;
 	*threads = found.items;
 	*n_threads = found.n;
 	return NULL;

@@ -92,8 +92,9 @@ const struct mw_glibc_layout *mw_glibc_layouts(size_t *n);
 struct mw_glibc {
 	const struct mw_glibc_layout *layout;
 	uint64_t main_arena;
-	uint64_t mp;         /* 0: not found */
-	const char *version; /* from its banner: "2.36"; "" not known */
+	uint64_t mp; /* 0: not found */
+	/* From its banner: "2.36"; without one, "" and then its layout's: "2.35-2.41". */
+	const char *version;
 	const char *object;
 	bool searched; /* found by what it looks like, not by relocations */
 	struct mw_malloc_params params;
