@@ -381,11 +381,12 @@ static struct mw_err *begin(struct stream *st)
 	if (page)
 		word = load(page + (piece->first & (PAGE - 1)) + 8);
 	st->p = piece->start - 8;
-	if (!err && (!page || !is_chunk(st, piece->first, word)))
+	if (err)
+		return err;
+	if (!page || !is_chunk(st, piece->first, word))
 		return give_up(st, piece->start);
-	if (!err)
-		err = mw_glibc_pages_add(st->pages, piece->start, piece->first + 8,
-					 MW_BYTES_OVERHEAD);
+	err = mw_glibc_pages_add(st->pages, piece->start, piece->first + 8,
+				 MW_BYTES_OVERHEAD);
 	st->tally->overhead += piece->first - piece->start;
 	take(st, piece->first, word, page);
 	return err;

@@ -119,6 +119,20 @@ static void report_kept(const struct mw_glibc_tally *tally, struct mw_kept *ret)
 	ret->trimmable = ret->pinned = ret->untrimmable = ret->resident = UINT64_MAX;
 }
 
+/* What is wrong with the chunk where a walk ended; a guess, in the order of likelihood.
+ */
+static const char *stop_reason(const struct mw_heap_walk *walk, uint64_t stopped)
+{
+	const struct mw_facts *facts = mw_source_facts(mw_snapshot_source(walk->snap));
+	const struct mw_region *region = mw_snapshot_find(walk->snap, stopped);
+	if (region &&
+	    mw_snapshot_count(walk->snap, region, region->start, region->end).swap)
+		return "none, or is swapped out: reading it would bring it back";
+	if (facts->root || facts->core)
+		return "none, or was not recorded";
+	return walk->opts->still ? "none" : "none, or the program was just changing it";
+}
+
 /* Why the walk of an arena ended early. */
 static struct mw_err *note_stop(struct mw_heap_walk *walk,
 				const struct mw_glibc_tally *tally, uint64_t unknown)
@@ -129,11 +143,9 @@ static struct mw_err *note_stop(struct mw_heap_walk *walk,
 	const char *why = mw_arena_printf(
 		walk->arena,
 		"%llu bytes are not understood: from 0x%llx on, what should be a chunk "
-		"%s",
+		"is %s",
 		(unsigned long long)unknown, (unsigned long long)tally->stopped,
-		facts->live && !walk->opts->still
-			? "is none, or the program was just changing it"
-			: "is none, or could not be read");
+		stop_reason(walk, tally->stopped));
 	if (!what || !why)
 		return mw_err_nomem();
 	return mw_heap_gap(walk, what, why,
