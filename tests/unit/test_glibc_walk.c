@@ -351,6 +351,25 @@ static void test_absent_page(void **state)
 	bench_end(bench);
 }
 
+/* The header of a new top, which a thread is just waiting for the page of. */
+static void test_unwritten_top(void **state)
+{
+	struct bench *bench = bench_new(true, HEAP);
+	(void)state;
+	bench->absent = HEAP + K4;
+	touch(bench, HEAP, HEAP + K4);
+	add_live(bench, K4 - 0x100);
+	add_live(bench, 0x110); /* its end is on the absent page, and top begins there */
+	add_top(bench, HEAP + 4 * K4 - bench->pos);
+	walk(bench, "[heap]");
+	assert_int_equal(bench->tally.live.n, 2);
+	assert_int_equal(bench->tally.stopped, 0);
+	assert_int_equal(bench->tally.top, 3 * K4 - 0x10);
+	assert_int_equal(bench->tally.walked, 4 * K4);
+	assert_int_equal(area_use(bench, MW_USE_UNKNOWN), 0);
+	bench_end(bench);
+}
+
 /* An absent page inside a chunk is nothing: it is not read. */
 static void test_hole_in_chunk(void **state)
 {
@@ -505,11 +524,17 @@ static void test_mmapped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),          cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_tops_that_stay), cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_broken),         cmocka_unit_test(test_absent_page),
-		cmocka_unit_test(test_hole_in_chunk),  cmocka_unit_test(test_fences),
-		cmocka_unit_test(test_many),           cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_tops_that_stay),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_absent_page),
+		cmocka_unit_test(test_unwritten_top),
+		cmocka_unit_test(test_hole_in_chunk),
+		cmocka_unit_test(test_fences),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_mmapped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
