@@ -48,9 +48,11 @@ _memwhy_options()
 	pmap) printf '%s' "$common -x --extended -X --more -d --device -q --quiet -p
 		--show-path -A --range -c --read-rc -C --read-rc-from -n --create-rc -N
 		--create-rc-to -k --use-kernel-name -r --sunos" ;;
-	free) printf '%s' "$common --watch -k --kibi -m --mebi -g --gibi --tebi --pebi
+	free) printf '%s' "$common --cgroup --watch -k --kibi -m --mebi -g --gibi --tebi --pebi
 		--kilo --mega --giga --tera --peta -h --human --si -l --lohi -L --line -t
 		--total -v --committed -w --wide -s --seconds -c --count" ;;
+	top) printf '%s' "$common --by -s --sort -r --reverse -f --filter -n --rows -t --tree
+		-p --percent --kernel --budget -1 --once --watch --count" ;;
 	size) printf '%s' "$common -B --berkeley -A --sysv -G --gnu --format -o --octal -d
 		--decimal -x --hex --radix -t --totals --common -f --no-effect --segments
 		--live --vs" ;;
@@ -69,7 +71,12 @@ _memwhy_argument()
 	--diff | --suppressions) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur") ;;
 	--engine) mapfile -t COMPREPLY < <(compgen -W 'auto pages smaps' -- "$cur") ;;
-	--sort) mapfile -t COMPREPLY < <(compgen -W 'address size rss private shared
+	--by) mapfile -t COMPREPLY < <(compgen -W 'process user command cgroup file' -- "$cur") ;;
+	--filter | --rows | --budget) COMPREPLY=() ;;
+	--sort)
+		[[ $command == top ]] && mapfile -t COMPREPLY < <(compgen -W 'pss uss rss swap
+			pagetables faults growth age pid name' -- "$cur") && return
+		mapfile -t COMPREPLY < <(compgen -W 'address size rss private shared
 		swap pss class name' -- "$cur") ;;
 	--class) mapfile -t COMPREPLY < <(compgen -W "$_memwhy_classes" -- "$cur") ;;
 	--vs | --read-rc-from | --create-rc-to)
@@ -105,12 +112,12 @@ _memwhy()
 		case $word in
 		=) skip=1 ;;
 		--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
-			--vs | --live | --format | --radix | --range | --seconds | \
+			--vs | --live | --format | --by | --filter | --rows | --budget | --radix | --range | --seconds | \
 			--read-rc-from | --create-rc-to | \
 			-j | --max-stop | --core | --exe | --suppressions | \
 			--threshold) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
 		-*) ;;
-		why | map | heap | leaks | page | pmap | free | size | capture | doctor | help)
+		why | map | heap | leaks | page | pmap | free | top | size | capture | doctor | help)
 			if [[ $i == 1 ]]; then
 				command=$word
 			else
@@ -128,18 +135,18 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_options "${command:-why}")" \
 			-- "$cur")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks page pmap free size capture doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks page pmap free top size capture doctor' -- "$cur")
 	elif [[ $command == capture && $operands -ge 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 	elif [[ $command == size ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-	elif [[ $command == free ]]; then
+	elif [[ $command == free || $command == top ]]; then
 		COMPREPLY=()
 	elif [[ $command == pmap || $command == page ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_processes)" -- "$cur")
 	elif [[ $operands == 0 ]]; then
 		local words=''
-		((COMP_CWORD == 1)) && words='why map heap leaks page pmap free size capture
+		((COMP_CWORD == 1)) && words='why map heap leaks page pmap free top size capture
 			doctor help '
 		mapfile -t COMPREPLY < <(compgen -W "$words$(_memwhy_processes)" -- "$cur")
 	fi

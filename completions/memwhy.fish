@@ -3,7 +3,7 @@
 
 function __memwhy_command
     set -l words (commandline -opc)
-    if set -q words[2]; and contains -- $words[2] why map heap leaks page pmap free size capture doctor help
+    if set -q words[2]; and contains -- $words[2] why map heap leaks page pmap free top size capture doctor help
         echo $words[2]
     else
         echo why
@@ -24,7 +24,7 @@ function __memwhy_operands
     set -e words[1]
     set -l n 0
     set -l skip no
-    if set -q words[1]; and contains -- $words[1] why map heap leaks page pmap free size capture doctor help
+    if set -q words[1]; and contains -- $words[1] why map heap leaks page pmap free top size capture doctor help
         set -e words[1]
     end
     for word in $words
@@ -56,7 +56,7 @@ function __memwhy_processes
 end
 
 function __memwhy_wants_process
-    not __memwhy_is help free size
+    not __memwhy_is help free top size
     and begin
         test (__memwhy_operands) -eq 0
         or __memwhy_is pmap page
@@ -77,17 +77,18 @@ complete -c memwhy -n __memwhy_first -a leaks -d 'blocks that nothing leads to'
 complete -c memwhy -n __memwhy_first -a page -d 'one page, its frame, who shares it'
 complete -c memwhy -n __memwhy_first -a pmap -d 'the tables of procps'
 complete -c memwhy -n __memwhy_first -a free -d "the machine's memory"
+complete -c memwhy -n __memwhy_first -a top -d 'processes by what they cost'
 complete -c memwhy -n __memwhy_first -a size -d 'sections of object files'
 complete -c memwhy -n __memwhy_first -a capture -d 'record a process as a tree'
 complete -c memwhy -n __memwhy_first -a doctor -d 'what may be read here'
 complete -c memwhy -n __memwhy_first -a help -d 'help on a command'
-complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks page pmap free size capture doctor'
+complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks page pmap free top size capture doctor'
 complete -c memwhy -n '__memwhy_is help' -l list -d 'names of the commands alone'
 complete -c memwhy -n __memwhy_wants_process -a '(__memwhy_processes)'
 complete -c memwhy -n __memwhy_wants_directory -a '(__fish_complete_directories)'
 
 # common
-set -l all '__memwhy_is why map heap leaks page pmap free size capture doctor'
+set -l all '__memwhy_is why map heap leaks page pmap free top size capture doctor'
 complete -c memwhy -n $all -l root -x -a '(__fish_complete_directories)' -d 'read a recorded tree'
 complete -c memwhy -n $all -l json -d 'one JSON object'
 complete -c memwhy -n $all -l ndjson -d 'the rows, a JSON object a line'
@@ -174,6 +175,7 @@ complete -c memwhy -n '__memwhy_is pmap' -s k -l use-kernel-name -d "names as th
 complete -c memwhy -n '__memwhy_is pmap' -s r -l sunos -d "ignored"
 
 # free
+complete -c memwhy -n '__memwhy_is free' -l cgroup -d "from a cgroup's use to its processes"
 complete -c memwhy -n '__memwhy_is free' -l watch -d "again and again"
 complete -c memwhy -n '__memwhy_is free' -s k -l kibi -d "in KiB"
 complete -c memwhy -n '__memwhy_is free' -s m -l mebi -d "in MiB"
@@ -194,6 +196,20 @@ complete -c memwhy -n '__memwhy_is free' -s v -l committed -d "what is committed
 complete -c memwhy -n '__memwhy_is free' -s w -l wide -d "buffers and cache apart"
 complete -c memwhy -n '__memwhy_is free' -s s -l seconds -x -d "again every N seconds"
 complete -c memwhy -n '__memwhy_is free' -s c -l count -x -d "end after N times"
+
+# top
+complete -c memwhy -n '__memwhy_is top' -l by -x -a 'process user command cgroup file' -d rows
+complete -c memwhy -n '__memwhy_is top' -s s -l sort -x -a 'pss uss rss swap pagetables faults growth age pid name' -d order
+complete -c memwhy -n '__memwhy_is top' -s r -l reverse -d 'smallest first'
+complete -c memwhy -n '__memwhy_is top' -s f -l filter -x -d 'only what has this'
+complete -c memwhy -n '__memwhy_is top' -s n -l rows -x -d 'so many rows'
+complete -c memwhy -n '__memwhy_is top' -s t -l tree -d 'children below parents'
+complete -c memwhy -n '__memwhy_is top' -s p -l percent -d 'shares of memory'
+complete -c memwhy -n '__memwhy_is top' -l kernel -d 'kernel threads too'
+complete -c memwhy -n '__memwhy_is top' -l budget -x -d 'milliseconds for walks of page tables'
+complete -c memwhy -n '__memwhy_is top' -s 1 -l once -d 'no screen'
+complete -c memwhy -n '__memwhy_is top' -l watch -d 'again and again'
+complete -c memwhy -n '__memwhy_is top' -l count -x -d 'end --watch after so many times'
 
 # size
 complete -c memwhy -n '__memwhy_is size' -F

@@ -146,7 +146,13 @@ try:
     look("page", pid, f"{first}..{int(first, 16) + 8192:x}")
     look("page", "--same", pid, str(target.pid), first)
     look("free")
+    look("free", "--cgroup")
     rows("memwhy.free/1", "free")
+    for options in [], ["--percent"], ["--by", "user"], ["--by", "command"]:
+        look("top", *options)
+    for options in ["--by", "cgroup", "--percent"], ["--by", "file"]:
+        look("top", *options)
+    rows("memwhy.top/1", "top", "--percent")
     for options in [], ["-A"], ["--segments"], ["--vs", "/bin/cat"]:
         look("size", *options, "/bin/ls")
     look("size", "--live", pid)
