@@ -149,8 +149,7 @@ static struct mw_err *note_stop(struct mw_heap_walk *walk,
 	if (!what || !why)
 		return mw_err_nomem();
 	return mw_heap_gap(walk, what, why,
-			   facts->root ? "memwhy capture --memory keeps heap contents"
-				       : "");
+			   facts->root ? "memwhy capture --stop --memory" : "");
 }
 
 static struct mw_err *report_arena(struct mw_heap_walk *walk,
