@@ -28,8 +28,8 @@ enum mw_file {
 	MW_FILE_CGROUP_LIMIT, /* "max", or a number; one beyond all memory means none */
 	MW_FILE_CGROUP_SWAP,
 	MW_FILE_CGROUP_STAT,
-	MW_FILE_CGROUP_PROCS, /* pids */
-	MW_FILE_LAST_PROC = MW_FILE_CGROUP_PROCS,
+	MW_FILE_CGROUP_PATH, /* of that group, as in MW_FILE_CGROUP; no file of its own */
+	MW_FILE_LAST_PROC = MW_FILE_CGROUP_PATH,
 	MW_FILE_MEMINFO, /* from here on: the machine, pid 0 */
 	MW_FILE_BOOT_ID,
 	MW_FILE_MAX_MAP_COUNT,

@@ -16,8 +16,8 @@ static const enum mw_opt_id opts[] = {
 	MW_OPT_FREE_PEBI, MW_OPT_FREE_KILO,    MW_OPT_FREE_MEGA,  MW_OPT_FREE_GIGA,
 	MW_OPT_FREE_TERA, MW_OPT_FREE_PETA,    MW_OPT_FREE_HUMAN, MW_OPT_FREE_SI,
 	MW_OPT_FREE_LOHI, MW_OPT_FREE_LINE,    MW_OPT_FREE_TOTAL, MW_OPT_FREE_COMMITTED,
-	MW_OPT_FREE_WIDE, MW_OPT_FREE_SECONDS, MW_OPT_FREE_COUNT, MW_OPT_WATCH,
-	MW_OPT_END,
+	MW_OPT_FREE_WIDE, MW_OPT_FREE_SECONDS, MW_OPT_FREE_COUNT, MW_OPT_FREE_CGROUP,
+	MW_OPT_WATCH,     MW_OPT_END,
 };
 
 /* Units of procps' options: power, and whether of 1000. */
@@ -130,36 +130,73 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_free_answer *answ
 	return mw_cli_finish(out, err);
 }
 
-/* The process whose cgroup is meant: our own, or the one that was recorded. */
-static pid_t whose(struct mw_cli *cli)
+/* The process whose cgroup is meant: --cgroup's, our own, or the one recorded; else 0. */
+static struct mw_err *whose(struct mw_cli *cli, pid_t *ret)
 {
-	pid_t pid;
+	char *operand = (char *)cli->opts.value[MW_OPT_FREE_CGROUP];
+	struct mw_cli target = *cli;
+	target.args = &operand;
+	target.n_args = 1;
+	if (operand && operand[0])
+		return mw_cli_target(&target, ret);
+	*ret = getpid();
 	if (mw_source_facts(cli->src)->live)
-		return getpid();
-	mw_auto_err err = mw_find_largest(cli->src, 0, &pid);
-	return err ? 0 : pid;
+		return NULL;
+	mw_auto_err err = mw_find_largest(cli->src, 0, ret);
+	if (err)
+		*ret = 0;
+	return NULL;
+}
+
+/* The cgroup, and where asked for the bridge; their absence is told, unless named. */
+struct group {
+	struct mw_cgroup cgroup;
+	struct mw_cgroup_bridge bridge;
+	struct mw_err *none;
+};
+
+static struct mw_err *look_at_group(struct mw_cli *cli, struct group *group,
+				    struct mw_free_answer *answer)
+{
+	const char *named = cli->opts.value[MW_OPT_FREE_CGROUP];
+	pid_t pid;
+	struct mw_err *err = whose(cli, &pid);
+	if (err)
+		return err;
+	group->none = pid ? mw_cgroup_read(cli->src, pid, &group->cgroup)
+			  : mw_err_new(MW_ERR_NOTFOUND, 0, NULL, "not recorded");
+	if (group->none && named && named[0]) {
+		err = group->none;
+		group->none = NULL;
+		return err;
+	}
+	if (group->none) {
+		answer->no_cgroup = group->none->msg;
+		return NULL;
+	}
+	answer->cgroup = &group->cgroup;
+	if (!named)
+		return NULL;
+	answer->bridge = &group->bridge;
+	return mw_cgroup_bridge(cli->src, pid, &group->cgroup, &group->bridge);
 }
 
 static struct mw_err *look(struct mw_cli *cli, const struct mw_free_classic *classic,
 			   struct mw_free_answer *answer, struct mw_machine *machine)
 {
-	struct mw_cgroup cgroup;
-	mw_auto_err no_cgroup = NULL;
+	struct group group = { 0 };
 	struct mw_err *err = mw_machine_read(cli->src, machine);
-	if (err)
-		return err;
 	answer->machine = machine;
 	answer->cgroup = NULL;
+	answer->bridge = NULL;
 	answer->no_cgroup = "";
 	answer->recorded = !mw_source_facts(cli->src)->live;
-	if (!classic) {
-		pid_t pid = whose(cli);
-		no_cgroup = pid ? mw_cgroup_read(cli->src, pid, &cgroup)
-				: mw_err_new(MW_ERR_NOTFOUND, 0, NULL, "not recorded");
-		answer->cgroup = no_cgroup ? NULL : &cgroup;
-		answer->no_cgroup = no_cgroup ? no_cgroup->msg : "";
-	}
-	return show(cli, answer, classic);
+	if (!err && !classic)
+		err = look_at_group(cli, &group, answer);
+	if (!err)
+		err = show(cli, answer, classic);
+	mw_err_free(group.none);
+	return err;
 }
 
 static struct mw_err *look_on(struct mw_cli *cli, const struct mw_free_classic *classic,

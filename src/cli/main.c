@@ -58,7 +58,6 @@
  *     threads.[ch]        threads and their stacks, from robust lists
  *     stack_cache.[ch]    stacks that glibc keeps of threads that ended
  *     memory.[ch]         the target's memory, and only what is present of it
- *     machine.[ch]        the whole machine's memory, a cgroup's, and how tight it is
  *     access.[ch]         what this user may read, and the commands that help
  *   src/model/fleet/      every process
  *     fleet.[ch] impl.h   which are shown, and what is read of which
@@ -66,6 +65,8 @@
  *     sort.c group.c files.c    order; by user, command, cgroup, tree; by mapped file
  *   src/model/frame/      one page, in all detail
  *     frame.[ch] sharers.c
+ *   src/model/machine/    the whole machine's memory, and how tight it is
+ *     machine.[ch] cgroup.c
  *   src/model/pages/      the page engine
  *     walk.[ch] words.c   which ranges to read, and reading them
  *     refine.c frames.c   zero pages, huge pages; map counts of shared frames

@@ -111,6 +111,8 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 	[MW_OPT_PMAP_IGNORED] = { "sunos", 'r', NULL, false, "ignored, as in procps" },
 	[MW_OPT_SAME] = { "same", 0, NULL, false,
 			  "one address in several processes: which frames they have" },
+	[MW_OPT_FREE_CGROUP] = { "cgroup", 0, "PID", true,
+				 "from the memory cgroup's use to its processes" },
 	[MW_OPT_FREE_KIBI] = { "kibi", 'k', NULL, false, "procps' table in KiB" },
 	[MW_OPT_FREE_MEBI] = { "mebi", 'm', NULL, false, "in MiB" },
 	[MW_OPT_FREE_GIBI] = { "gibi", 'g', NULL, false, "in GiB" },

@@ -93,6 +93,7 @@ enum mw_opt_id {
 	/* page */
 	MW_OPT_SAME,
 	/* free: procps' own */
+	MW_OPT_FREE_CGROUP,
 	MW_OPT_FREE_KIBI,
 	MW_OPT_FREE_MEBI,
 	MW_OPT_FREE_GIBI,

@@ -129,6 +129,11 @@ struct mw_err *mw_live_read_cgroup(struct mw_live *live, struct mw_live_proc *pr
 			break;
 		}
 	const char *name = group.v1 ? place->v1 : place->v2;
+	if (!name) {
+		const char *path = group.path + (group.v1 ? strlen("memory") : 0);
+		return mw_buf_printf(out, "/%s", path + (*path == '/')) ? NULL
+									: mw_err_nomem();
+	}
 	errnum = read_file(&group, name, out);
 	return errnum ? mw_err_sys(errnum, name) : NULL;
 }

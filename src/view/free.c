@@ -277,6 +277,41 @@ static void cgroup_fields(struct mw_out *out, const struct mw_cgroup *cg)
 	mw_out_object_end(out);
 }
 
+/* Signed, because what is shared may be charged here or elsewhere. */
+static void bridge_row(struct mw_out *out, const char *key, const char *title,
+		       int64_t bytes)
+{
+	struct mw_cell cells[] = { mw_cell_s(key), mw_cell_s(title), mw_cell_i(bytes) };
+	mw_out_row(out, cells, MW_PLAIN);
+}
+
+/* From what the group is charged for to what its processes have, in rows that add up. */
+static void bridge_table(struct mw_out *out, const struct mw_cgroup *cg,
+			 const struct mw_cgroup_bridge *bridge)
+{
+	static const struct mw_col cols[] = {
+		{ "step", "", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
+		{ "title", "from the cgroup's use to its processes", MW_TYPE_TEXT, 0, 0 },
+		{ "bytes", "bytes", MW_TYPE_DELTA, 0, 0 },
+	};
+	struct mw_table table = { .key = "bridge",
+				  .title = "",
+				  .cols = cols,
+				  .n_cols = sizeof(cols) / sizeof(*cols) };
+	mw_out_table(out, &table);
+	bridge_row(out, "usage", "the cgroup is charged", (int64_t)cg->usage);
+	bridge_row(out, "unmapped", "file cache that nobody maps",
+		   -(int64_t)bridge->unmapped);
+	bridge_row(out, "kernel", "the kernel's own memory for it",
+		   -(int64_t)bridge->kernel);
+	bridge_row(out, "elsewhere", "shared with, or charged to, others",
+		   bridge->elsewhere);
+	bridge_row(out, "pss", "Pss of its processes", (int64_t)bridge->pss);
+	mw_out_table_end(out);
+	mw_out_field(out, "bridge_processes", MW_TYPE_COUNT, mw_cell_u(bridge->n));
+	mw_out_field(out, "bridge_denied", MW_TYPE_COUNT, mw_cell_u(bridge->n_denied));
+}
+
 static void fields(struct mw_out *out, const struct mw_free_answer *answer)
 {
 	const struct mw_machine *m = answer->machine;
@@ -315,7 +350,7 @@ static struct mw_err *lines(struct mw_out *out, const struct mw_free_answer *ans
 /* What the kernel did not tell. */
 static void limits(struct mw_out *out, const struct mw_free_answer *answer)
 {
-	struct mw_gap gaps[2];
+	struct mw_gap gaps[3];
 	size_t n = 0;
 	if (!answer->machine->has_pressure)
 		gaps[n++] = (struct mw_gap){
@@ -329,6 +364,12 @@ static void limits(struct mw_out *out, const struct mw_free_answer *answer)
 		gaps[n++] = (struct mw_gap){ .what = "memory cgroup",
 					     .why = answer->no_cgroup,
 					     .remedy = "" };
+	if (answer->bridge && answer->bridge->n_denied)
+		gaps[n++] = (struct mw_gap){
+			.what = "Pss of the cgroup's processes",
+			.why = "some of them may not be read: the sum lacks theirs",
+			.remedy = "run it as root",
+		};
 	struct mw_gap_list list = { gaps, n };
 	mw_view_gaps(out, &list, 1, &(struct mw_view_stop){ 0 });
 }
@@ -344,6 +385,8 @@ struct mw_err *mw_view_free(struct mw_out *out, const struct mw_free_answer *ans
 	err = lines(out, answer);
 	if (err)
 		return err;
+	if (answer->cgroup && answer->bridge)
+		bridge_table(out, answer->cgroup, answer->bridge);
 	limits(out, answer);
 	mw_out_next(out, "memwhy --largest");
 	return NULL;

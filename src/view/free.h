@@ -5,16 +5,17 @@
  */
 #pragma once
 
-#include "model/machine.h"
+#include "model/machine/machine.h"
 #include "out/out.h"
 
 struct mw_free_answer {
 	const struct mw_machine *machine;
-	const struct mw_machine *before; /* the look before, or NULL */
-	uint64_t elapsed_ns;             /* since then */
-	const struct mw_cgroup *cgroup;  /* or NULL */
-	const char *no_cgroup;           /* why there is none, "" when there is */
-	bool recorded;                   /* it is not this machine that was looked at */
+	const struct mw_machine *before;       /* the look before, or NULL */
+	uint64_t elapsed_ns;                   /* since then */
+	const struct mw_cgroup *cgroup;        /* or NULL */
+	const struct mw_cgroup_bridge *bridge; /* from it to Pss, or NULL */
+	const char *no_cgroup;                 /* why there is none, "" when there is */
+	bool recorded; /* it is not this machine that was looked at */
 };
 
 /* Rows for people and machines. NOMEM. */

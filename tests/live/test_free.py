@@ -180,6 +180,13 @@ def cgroup():
                    answer["limits"])
         raise live.Skip("no memory cgroup can be seen here")
     live.check(answer["cgroup"]["usage"] > 0, answer["cgroup"])
+    with live.holder("zero", 1) as target:
+        for option in ("--cgroup", f"--cgroup={target.pid}"):
+            answer = live.memwhy("free", option, "--json").json
+            steps = [row["bytes"] for row in answer["bridge"]]
+            live.check_equal(sum(steps[:-1]), steps[-1], "the bridge")
+            live.check(answer["bridge_processes"] >= 1, "no process")
+    live.memwhy("free", "--cgroup=999999999", codes=(4,))
 
 
 live.main()

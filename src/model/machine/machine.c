@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "model/machine.h"
+#include "model/machine/machine.h"
 
 #include "base/buf.h"
 #include "base/num.h"
@@ -188,77 +188,6 @@ struct mw_err *mw_machine_read(struct mw_source *src, struct mw_machine *ret)
 	read_zram(src, &m);
 	split(&m);
 	*ret = m;
-	return NULL;
-}
-
-/* A number alone in a file; "max" and what is missing are UNKNOWN. */
-static uint64_t read_number(struct mw_source *src, pid_t pid, enum mw_file file)
-{
-	mw_auto_buf text = { 0 };
-	uint64_t n;
-	mw_auto_err err = mw_source_read_text(src, pid, 0, file, &text);
-	const char *pos = err ? NULL : mw_buf_str(&text);
-	return pos && mw_take_dec(&pos, pos + text.len, &n) && n < UINT64_C(1) << 60
-		       ? n
-		       : UNKNOWN;
-}
-
-static void read_stat(struct mw_source *src, pid_t pid, struct mw_cgroup *cg)
-{
-	mw_auto_buf text = { 0 };
-	mw_auto_err err = mw_source_read_text(src, pid, 0, MW_FILE_CGROUP_STAT, &text);
-	const char *bytes = mw_buf_str(&text);
-	size_t len = err ? 0 : text.len;
-	bool v2 = mw_keyed_number(bytes, len, "anon") != UNKNOWN;
-	cg->v1 = !v2 && mw_keyed_number(bytes, len, "total_rss") != UNKNOWN;
-	cg->anon = mw_keyed_number(bytes, len, v2 ? "anon" : "total_rss");
-	cg->file = mw_keyed_number(bytes, len, v2 ? "file" : "total_cache");
-	cg->shmem = mw_keyed_number(bytes, len, v2 ? "shmem" : "total_shmem");
-	cg->mapped =
-		mw_keyed_number(bytes, len, v2 ? "file_mapped" : "total_mapped_file");
-	cg->kernel = mw_keyed_number(bytes, len, "kernel");
-	cg->slab = mw_keyed_number(bytes, len, "slab");
-	cg->sock = mw_keyed_number(bytes, len, "sock");
-}
-
-/* The path in the line of the memory controller, or of v2. */
-static void take_path(const char *text, size_t len, struct mw_cgroup *cg)
-{
-	const char *pos = text, *end = text + len;
-	while (pos < end) {
-		const char *line_end = mw_line_end(pos, end);
-		const char *path = memchr(pos, '/', (size_t)(line_end - pos));
-		bool memory = path && memmem(pos, (size_t)(path - pos), ":memory", 7);
-		bool unified = path && path - pos == 3 && !memcmp(pos, "0::", 3);
-		size_t n = path ? (size_t)(line_end - path) : 0;
-		if ((memory || (unified && !cg->path[0])) && n < sizeof(cg->path)) {
-			memcpy(cg->path, path, n);
-			cg->path[n] = '\0';
-		}
-		pos = line_end + 1;
-	}
-}
-
-struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid, struct mw_cgroup *ret)
-{
-	struct mw_cgroup cg = { 0 };
-	mw_auto_buf text = { 0 };
-	struct mw_err *err = mw_source_read_text(src, pid, 0, MW_FILE_CGROUP, &text);
-	if (err)
-		return err;
-	take_path(mw_buf_str(&text), text.len, &cg);
-	cg.usage = read_number(src, pid, MW_FILE_CGROUP_USAGE);
-	if (cg.usage == UNKNOWN)
-		return mw_err_new(MW_ERR_NOTFOUND, 0, "cgroup",
-				  "the memory cgroup of process %d cannot be seen",
-				  (int)pid);
-	cg.limit = read_number(src, pid, MW_FILE_CGROUP_LIMIT);
-	cg.swap = read_number(src, pid, MW_FILE_CGROUP_SWAP);
-	read_stat(src, pid, &cg);
-	/* v1 counts memory and swap together. */
-	if (cg.v1 && cg.swap != UNKNOWN)
-		cg.swap = less(cg.swap, cg.usage);
-	*ret = cg;
 	return NULL;
 }
 

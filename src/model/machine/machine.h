@@ -53,10 +53,12 @@ struct mw_machine {
 /* Reads it. DENIED, UNSUPPORTED (a recording without it), FORMAT without MemTotal. */
 struct mw_err *mw_machine_read(struct mw_source *src, struct mw_machine *ret) MW_MUST_USE;
 
+enum { MW_CGROUP_PATH = 1024 };
+
 /* The memory cgroup of one process. */
 struct mw_cgroup {
 	bool v1;
-	char path[256]; /* of the process's own group; cut */
+	char path[MW_CGROUP_PATH]; /* of the process's own group */
 	uint64_t usage, limit, swap;
 	uint64_t anon, file, shmem, kernel, slab, sock, mapped; /* of memory.stat */
 };
@@ -64,6 +66,23 @@ struct mw_cgroup {
 /* NOTFOUND when it is in none, or none can be seen. */
 struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid,
 			      struct mw_cgroup *ret) MW_MUST_USE;
+
+/*
+ * From what a group is charged to what its processes have: usage - unmapped - kernel +
+ * elsewhere == pss, to the byte.
+ */
+struct mw_cgroup_bridge {
+	uint64_t pss;      /* of its processes, and of those in groups below */
+	uint64_t unmapped; /* file cache that nobody maps */
+	uint64_t kernel;   /* all that is neither of programs nor of files */
+	int64_t elsewhere; /* mapped here and charged to another group, or the reverse */
+	size_t n, n_denied;
+};
+
+/* Reads smaps_rollup of every process in it. DENIED, NOTFOUND, NOMEM. */
+struct mw_err *mw_cgroup_bridge(struct mw_source *src, pid_t pid,
+				const struct mw_cgroup *cg,
+				struct mw_cgroup_bridge *ret) MW_MUST_USE;
 
 /* How far the machine is on the way to killing processes. */
 enum mw_stage {
