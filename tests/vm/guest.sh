@@ -24,14 +24,14 @@ chmod 755 /srv /srv/tests
 
 cd /srv/tests || exit 1
 uname -sr
-while read -r name; do
+while read -r name words; do
 	case $name in
-	vm) script=vm/test_vm.py ;;
+	vm | vm_*) script=vm/test_$name.py ;;
 	record) script=vm/record.py ;;
 	*) script=live/test_$name.py ;;
 	esac
 	echo "== $name"
-	PYTHONPATH=/srv/tests/live python3 "$script" 2>&1 | tee "/srv/results/$name.tap"
+	PYTHONPATH=/srv/tests/live python3 "$script" $words 2>&1 | tee "/srv/results/$name.tap"
 done </srv/wanted
 touch /srv/results/done
 sync

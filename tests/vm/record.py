@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Records the trees linux-6.1-* inside the virtual machine; vm.py copies them out."""
 
+import contextlib
 import pathlib
 import subprocess
+import sys
 
 import live
-from swap import page_out
+from swap import group, page_out, squeeze
 
 RESULTS = pathlib.Path("/srv/results")
 # Small: few modules; one private and one shared area, the first half of each in swap; and
@@ -15,7 +17,7 @@ HALF = """
 import mmap, sys
 for flags in (mmap.MAP_PRIVATE, mmap.MAP_SHARED):
     area = mmap.mmap(-1, 1 << 20, flags=flags | mmap.MAP_ANONYMOUS)
-    area.write(b"x" * (1 << 20))
+    area.write(b"".join(b"%07d\\n" % i for i in range(1 << 17)))
     area.madvise(21, 0, 1 << 19)
     globals()[f"area{flags}"] = area
 zero = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -29,18 +31,42 @@ TREES = {
                        "print qq(ready\\n); <STDIN>"],
     "linux-6.1-swapped": ["/usr/bin/python3", "-I", "-S", "-c", HALF],
 }
+ZRAM = pathlib.Path("/sys/block/zram0")
+
+
+@contextlib.contextmanager
+def machine():
+    """This machine with huge pages reserved, and swap in zram, as much as goes in; what
+    comes later goes to the disk."""
+    huge = pathlib.Path("/proc/sys/vm/nr_hugepages")
+    huge.write_text("8")
+    (ZRAM / "disksize").write_text("512K")
+    subprocess.run(["mkswap", "-q", "/dev/zram0"], check=True)
+    subprocess.run(["swapon", "-p", "100", "/dev/zram0"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["swapoff", "/dev/zram0"], check=True)
+        (ZRAM / "reset").write_text("1")
+        huge.write_text("0")
 
 
 def record(name):
     """recorded"""
-    with live.Target(TREES[name], env={"LC_ALL": "C", "PATH": "/usr/bin"}) as target:
-        if name == "linux-6.1-swapped":
+    swapped = name == "linux-6.1-swapped"
+    with machine() if swapped else contextlib.nullcontext(), \
+            live.Target(TREES[name], env={"LC_ALL": "C", "PATH": "/usr/bin"}) as target:
+        if swapped:
+            # What it allocated before is not charged to the group.
+            with group("limited", 64 << 20) as place:
+                (place / "cgroup.procs").write_text(str(target.pid))
             page_out(target.pid, step=64)
+            squeeze()
         live.memwhy("capture", "--stop", "--scrub", target.pid, RESULTS / name)
     size = int(subprocess.run(["du", "-sk", RESULTS / name], check=True,
                               capture_output=True).stdout.split()[0])
     live.check(size < 400, f"{size} KiB")
 
 
-live.cases_for(TREES, str)(record)
+live.cases_for(sys.argv[1:] or TREES, str)(record)
 live.main()

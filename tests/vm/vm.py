@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs the live tests on Debian 12's own kernel (6.1) with swap, in a virtual machine.
 
-usage: vm.py [--build DIR] [--place DIR] [--accel tcg|kvm] [TEST...]
-       vm.py [...] record     records the trees linux-6.1-* anew
+usage: vm.py [--build DIR] [--place DIR] [--accel tcg|kvm] [TEST|'TEST CASE...'...]
+       vm.py [...] record | 'record TREE...'    records the trees linux-6.1-* anew
 
 That kernel has no PAGEMAP_SCAN, no PROCMAP_QUERY and no guard pages, and it has
 soft-dirty bits: the other half of what memwhy may meet. Needs these packages:
@@ -25,8 +25,9 @@ TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap",
          "mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "dpkg-deb": "dpkg"}
 # What the guest's programs need, on top of Debian's essential packages.
 PACKAGES = "mount,python3,perl,procps"
-MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
-TESTS = ("vm", "exact", "zoo", "traps", "stop", "perm")
+MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "zram")
+TESTS = ("vm", "vm_heap", "exact", "zoo", "traps", "stop", "perm")
+HELPERS = ("zoo", "holder", "heap/pattern", "heap/leaky")
 MEMORY_MIB = 1024
 SCRATCH_MIB = 768
 SWAP_MIB = 512
@@ -139,9 +140,10 @@ def make_scratch(image, build, tests):
         srv = pathlib.Path(folder) / "srv"
         shutil.copytree(ROOT / "tests/live", srv / "tests/live")
         shutil.copytree(ROOT / "tests/vm", srv / "tests/vm")
-        (srv / "bin").mkdir()
-        for program in ("memwhy", "tests/live/zoo", "tests/live/holder"):
-            shutil.copy(build / program, srv / "bin")
+        (srv / "bin/heap").mkdir(parents=True)
+        shutil.copy(build / "memwhy", srv / "bin")
+        for program in HELPERS:
+            shutil.copy(build / "tests/live" / program, srv / "bin" / program)
         for library in (build / "tests/live").glob("*.so"):
             shutil.copy(library, srv / "bin")
         (srv / "tmp").mkdir()
@@ -171,7 +173,7 @@ def boot(place, accel):
             "-cpu", "max" if accel == "tcg" else "host",
             "-kernel", next((kernel / "boot").glob("vmlinuz-*")),
             "-initrd", place / "initramfs",
-            "-append", "console=ttyS0 quiet panic=-1 mitigations=off"]
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off psi=1"]
     for name, options in disks:
         argv += ["-drive", f"file={place / name},if=virtio,format=raw{options}"]
     run(*argv, timeout=SECONDS, stdin=subprocess.DEVNULL)

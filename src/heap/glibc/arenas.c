@@ -225,6 +225,17 @@ static size_t until_repeated(const struct arena_vec *arenas)
 	return lo;
 }
 
+/* Why malloc_state could not be read. */
+static const char *unread_reason(const struct ring *ring, uint64_t address)
+{
+	const struct mw_snapshot *snap = ring->walk->snap;
+	const struct mw_region *region = mw_snapshot_find(snap, address);
+	if (region && mw_snapshot_count(snap, region, region->start, region->end).swap)
+		return "malloc_state could not be read: it may be swapped out, and is "
+		       "not brought back to be read";
+	return "malloc_state could not be read";
+}
+
 /* Follows the ring until it closes; one that does not is cut where it repeats. */
 static struct mw_err *read_ring(struct ring *ring)
 {
@@ -237,7 +248,7 @@ static struct mw_err *read_ring(struct ring *ring)
 		else if (ring->arenas.n >= MAX_ARENAS)
 			why = "the list of arenas does not end";
 		else if (!read_state(ring, address, &arena, &next))
-			why = "malloc_state could not be read";
+			why = unread_reason(ring, address);
 		else if (!mw_vec_add(&ring->arenas, arena))
 			return mw_err_nomem();
 		if (why)

@@ -133,7 +133,9 @@ static struct mw_err *headline(struct mw_out *out, const struct mw_heap_answer *
 	if (answer->unread)
 		ok = ok && mw_buf_printf(&text, ": %s", answer->unread);
 	else if (!s->n)
-		ok = ok && mw_buf_printf(&text, ": no allocator was found in it");
+		ok = ok &&
+		     mw_buf_printf(&text, ": no allocator %s in it",
+				   answer->heap->n_gaps ? "could be read" : "was found");
 	else if (s->n_walked)
 		ok = ok && live_words(&text, s) && kept_words(&text, s);
 	else
