@@ -204,6 +204,23 @@ def busy():
 
 
 @live.case
+def growing():
+    """a process that takes new pages all the time: most stops find its top half moved"""
+    with live.Target([live.HELPERS / "heap/dropper"]) as target:
+        target.process.stdin.write(b"drop 4000000 200\n")
+        target.process.stdin.flush()
+        settled = 0
+        for _ in range(4):
+            answer = heap_json(target.pid)
+            check_heap(answer)
+            settled += answer["settled"]
+            running = heap_json(target.pid, "--no-stop")["allocators"][0]
+            live.check(running["live"]["bytes"] > running["system"] / 2,
+                       f"as it runs: {running['live']} of {running['system']}")
+        live.check(settled >= 3, f"{settled} of 4 settled")
+
+
+@live.case
 def vanished():
     """a process that ends meanwhile is gone, or was read before; never anything else"""
     for delay in range(12):
