@@ -249,7 +249,8 @@ static const char *pinned_claim(struct mw_explain *ex, const struct glibc *sum)
 		"%s live block%s of %s in all pin %s of freed heap: they share its "
 		"pages, so no trim returns it%s. It is used again by what is "
 		"allocated next; only freeing these blocks, or allocating the "
-		"long-lived ones elsewhere, gives it back.",
+		"long-lived ones elsewhere, gives it back. Whether another allocator "
+		"keeps less is not known before it is tried.",
 		mw_number(ex, sum->pinning.n), plural(sum->pinning.n),
 		mw_words(ex, sum->pinning.bytes), mw_words(ex, sum->pinned),
 		worst_pin(ex, sum));
@@ -309,10 +310,11 @@ struct mw_err *mw_rule_mmap_threshold(struct mw_explain *ex)
 				"The top of the heap keeps %s free: a freed block of "
 				"%s raised glibc's mmap_threshold to its size and "
 				"trim_threshold to %s. MALLOC_MMAP_THRESHOLD_=131072 in "
-				"the environment pins both, and a free top above 128 KiB "
-				"is returned then; malloc_trim(0) would return %s now.",
+				"the environment pins both: then all but %s of it goes "
+				"back by itself. malloc_trim(0) would return %s now.",
 				mw_words(ex, top), mw_words(ex, p->mmap_threshold),
 				mw_words(ex, p->trim_threshold),
+				mw_words(ex, DEFAULT_MMAP_THRESHOLD),
 				mw_words(ex, sum.trimmable)),
 			.evidence = mw_arena_printf(
 				&ex->arena,
