@@ -151,12 +151,21 @@ static struct mw_err *look_and_judge(struct mw_cli *cli, pid_t pid, struct wish 
 		return err;
 	wish->leaks.heap.still = !mw_look_stopped(*look)->cut;
 	err = mw_reach_judge(mw_look_taken(*look), &wish->leaks, leaks);
-	if (!err && mw_look_unrecorded(*look) &&
-	    !mw_cli_is_limited(mw_look_whose(*look)))
+	if (!err && mw_look_unrecorded(*look) && !mw_cli_is_limited(mw_look_whose(*look)))
 		err = mw_look_note_unrecorded(*look);
 	if (!err)
 		err = mw_look_end(*look, stopped);
 	return err;
+}
+
+/* Why there is no heap to look through; NULL when there may be one. */
+static const char *why_unread(const struct mw_snapshot *snap)
+{
+	if (mw_cli_is_limited(snap))
+		return "its heap may not be read";
+	return mw_snapshot_process(snap)->vm_size == UINT64_MAX
+		       ? "it has no memory of its own"
+		       : NULL;
 }
 
 static struct mw_err *answer(struct mw_cli *cli, struct wish *wish)
@@ -173,6 +182,7 @@ static struct mw_err *answer(struct mw_cli *cli, struct wish *wish)
 			.leaks = leaks,
 			.snap = mw_look_whose(look),
 			.stop = mw_cli_view_stop(&stopped),
+			.unread = why_unread(mw_look_whose(look)),
 			.contents = wish->leaks.contents,
 			.count_possible = mw_opt_set(&cli->opts, MW_OPT_POSSIBLE),
 			.all = mw_opt_set(&cli->opts, MW_OPT_ALL),

@@ -118,10 +118,11 @@ static struct mw_err *note_checks(struct mw_reach *reach)
 			reach->unsure = true;
 	if (!n_failed)
 		return NULL;
-	snprintf(what, sizeof(what), "%zu sums of the heap", n_failed);
+	snprintf(what, sizeof(what), "%zu sum%s of the heap", n_failed,
+		 n_failed == 1 ? "" : "s");
 	return mw_reach_gap(reach, what,
-			    "they do not come out as they must: which blocks are live is "
-			    "not sure (memwhy heap --checks)",
+			    "not what it must be: which blocks are live is not sure "
+			    "(memwhy heap --checks)",
 			    "");
 }
 

@@ -59,8 +59,10 @@ static struct mw_err *headline(struct mw_out *out, const struct mw_leaks_answer 
 	mw_auto_buf text = { 0 };
 	bool ok = mw_buf_printf(&text, "%s (%d): ", p->comm, p->pid);
 	if (!answer->leaks->live.n)
-		ok = ok && mw_buf_printf(&text, "no heap was found whose blocks can be "
-						"walked, so no leaks were looked for");
+		ok = ok && mw_buf_printf(&text, "%s, so no leaks were looked for",
+					 answer->unread ? answer->unread
+							: "no heap was found whose "
+							  "blocks can be walked");
 	else
 		ok = ok && found_words(&text, answer);
 	if (!ok || !mw_buf_printf(&text, "."))
@@ -226,6 +228,8 @@ static void next_line(struct mw_out *out, const struct mw_leaks_answer *answer)
 	char options[64] = "--sizes";
 	const struct mw_leaks *leaks = answer->leaks;
 	bool found = leaks->n_groups > 0;
+	if (answer->unread)
+		return;
 	pid_t pid = mw_snapshot_process(answer->snap)->pid;
 	if (found)
 		snprintf(options, sizeof(options), "--at 0x%" PRIx64,

@@ -15,6 +15,7 @@ struct mw_leaks_answer {
 	const struct mw_snapshot *snap; /* whose it is */
 	struct mw_view_stop stop;
 	struct mw_gap_list gaps; /* of how it was looked at */
+	const char *unread;      /* why there is nothing to look through; or NULL */
 	bool contents;
 	bool count_possible; /* what is only possible counts as leaked */
 	bool all;            /* every group, also for people */
