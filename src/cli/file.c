@@ -21,9 +21,12 @@ static struct mw_err *read_all(int fd, const char *path, uint64_t max, struct mw
 		if (got < 0)
 			return mw_err_sys(errno, path);
 		if (got == 0)
-			return NULL;
+			break;
 		ret->len += (size_t)got;
 	}
+	/* There is room: it was made for bytes that did not come. */
+	ret->data[ret->len] = '\0';
+	return NULL;
 }
 
 /* A pipe that nobody writes to must not hang us; one that is slow is waited for. */
