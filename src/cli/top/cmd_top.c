@@ -2,7 +2,7 @@
 /* memwhy top: processes by their true cost; once, again and again, or on a screen. */
 #include "cli/cmd.h"
 #include "cli/top/top.h"
-#include "model/machine.h"
+#include "model/machine/machine.h"
 #include "view/top/top.h"
 
 #include <stdio.h>
@@ -38,6 +38,7 @@ static struct mw_err *take_opts(const struct mw_cli *cli, struct mw_fleet_opts *
 		.tree = mw_opt_set(values, MW_OPT_TOP_TREE),
 		.kernel = mw_opt_set(values, MW_OPT_TOP_KERNEL),
 		.watch = mw_opt_set(values, MW_OPT_WATCH),
+		.self = mw_source_facts(cli->src)->live ? getpid() : 0,
 	};
 	if (by && !mw_fleet_by_parse(by, &ret->by))
 		return bad_name(MW_OPT_TOP_BY, by);

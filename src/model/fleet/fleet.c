@@ -28,9 +28,11 @@ static unsigned needs(const struct mw_fleet_opts *opts)
 	return ret;
 }
 
-static bool fits(const struct mw_fleet_row *row, const char *filter)
+static bool fits(const struct mw_fleet_row *row, const char *filter, pid_t self)
 {
 	char pid[16];
+	if (row->pid == self)
+		return false;
 	snprintf(pid, sizeof(pid), "%d", (int)row->pid);
 	return strcasestr(row->name, filter) || strcasestr(row->command, filter) ||
 	       !strcmp(row->user, filter) || !strcmp(pid, filter);
@@ -97,7 +99,8 @@ static struct mw_err *consider(struct mw_fleet_look *look, struct mw_fleet_row *
 		return err;
 	empty = row->rss == MW_FLEET_UNKNOWN;
 	*keep = !(row->have & MW_FLEET_GONE) && (!empty || opts->kernel) &&
-		(!opts->filter || opts->by == MW_BY_FILE || fits(row, opts->filter));
+		(!opts->filter || opts->by == MW_BY_FILE ||
+		 fits(row, opts->filter, opts->self));
 	if (*keep)
 		take_rates(look, row);
 out:

@@ -83,6 +83,7 @@ struct mw_fleet_opts {
 		       */
 	bool watch;   /* faults of all are needed by the next look */
 	const char *filter; /* in name, command, user or pid; NULL: all */
+	pid_t self; /* our own pid: a filter on our command line means others; 0: none */
 	size_t n_rows;      /* at most so many; 0: all */
 	uint64_t budget_ns; /* of wall time, for what walks page tables */
 };
