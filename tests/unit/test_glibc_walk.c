@@ -347,7 +347,87 @@ static void test_absent_page(void **state)
 	walk(bench, "[heap]");
 	assert_int_equal(bench->tally.live.n, 1);
 	assert_true(bench->tally.stopped);
-	assert_int_equal(bench->tally.resident[MW_USE_UNKNOWN], 0x100 - 8 + 2 * K4);
+	/* All is unknown up to top, whose address is known. */
+	assert_int_equal(bench->tally.resident[MW_USE_UNKNOWN], 0x100 - 8 + 0x100 + 8);
+	assert_int_equal(bench->tally.top, 2 * K4 - 0x100);
+	bench_end(bench);
+}
+
+/* A heap whose second page is absent; where what is behind it begins. */
+static struct bench *torn(void)
+{
+	struct bench *bench = bench_new(true, HEAP);
+	bench->absent = HEAP + K4;
+	touch(bench, HEAP, HEAP + 4 * K4);
+	add_live(bench, K4 - 0x100);
+	add_live(bench, 0x200);
+	add_live(bench, K4 - 0x100);
+	assert_int_equal(bench->pos, HEAP + 2 * K4);
+	return bench;
+}
+
+/* Ends it with a live block and top, walks it; only what is up to `known` is unknown. */
+static void walk_torn(struct bench *bench, uint64_t known, size_t n_live)
+{
+	add_live(bench, 0x80);
+	add_top(bench, HEAP + 4 * K4 - bench->pos);
+	walk(bench, "[heap]");
+	assert_int_equal(bench->tally.live.n, n_live);
+	assert_int_equal(bench->tally.stopped, HEAP + K4 - 0x100 + 8);
+	assert_int_equal(bench->tally.resident[MW_USE_UNKNOWN],
+			 0x100 - 8 + known + 8 - (HEAP + 2 * K4));
+	assert_int_equal(bench->tally.walked, K4 - 0x100 + (HEAP + 4 * K4 - known));
+	bench_end(bench);
+}
+
+/* Behind an absent page the walk goes on at the next chunk in a cache. */
+static void test_resume_at_cached(void **state)
+{
+	struct bench *bench = torn();
+	(void)state;
+	add_live(bench, 0x40); /* nothing leads to it */
+	walk_torn(bench, add_cached(bench, 0x60, MW_CACHED_TCACHE), 2);
+}
+
+/* Or in a bin, if its links are those of a list; else at top. */
+static void resume_at_bin(bool linked)
+{
+	struct bench *bench = torn();
+	uint64_t bins = ARENA + bench->libc.layout->state.bins;
+	add_live(bench, 0x40);
+	uint64_t chunk = add(bench, 0x100, false), known = linked ? chunk : 0;
+	for (size_t i = 0; i < MW_GLIBC_BINS; i++)
+		bench->state.bins[i] = bins + 8 * (i & ~1ull) - 16;
+	bench->state.bins[4] = bench->state.bins[5] = chunk;
+	put(bench, chunk + 16, bins + 8 * 4 - 16);
+	put(bench, chunk + 24, linked ? bins + 8 * 4 - 16 : HEAP);
+	if (!linked)
+		put(bench, chunk + 16, HEAP);
+	walk_torn(bench, linked ? known : bench->pos + 0x80, linked ? 2 : 1);
+}
+
+static void test_resume_at_bin(void **state)
+{
+	(void)state;
+	resume_at_bin(true);
+	resume_at_bin(false);
+}
+
+/* Top's own header is absent: where it lies and ends is known all the same. */
+static void test_resume_at_absent_top(void **state)
+{
+	struct bench *bench = bench_new(true, HEAP);
+	(void)state;
+	bench->absent = HEAP + K4;
+	touch(bench, HEAP, HEAP + 4 * K4);
+	add_live(bench, K4 - 0x100);
+	add_live(bench, 0x200);
+	add_live(bench, 0x200);
+	add_top(bench, HEAP + 4 * K4 - bench->pos);
+	walk(bench, "[heap]");
+	assert_int_equal(bench->tally.live.n, 1);
+	assert_int_equal(bench->tally.top, 3 * K4 - 0x300);
+	assert_int_equal(bench->tally.resident[MW_USE_UNKNOWN], 0x100 - 8);
 	bench_end(bench);
 }
 
@@ -530,6 +610,9 @@ int main(void)
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_absent_page),
+		cmocka_unit_test(test_resume_at_cached),
+		cmocka_unit_test(test_resume_at_bin),
+		cmocka_unit_test(test_resume_at_absent_top),
 		cmocka_unit_test(test_unwritten_top),
 		cmocka_unit_test(test_hole_in_chunk),
 		cmocka_unit_test(test_fences),

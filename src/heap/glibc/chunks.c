@@ -196,8 +196,46 @@ static struct mw_err *give_up(struct stream *st, uint64_t from)
 {
 	end_run(st, st->p);
 	st->done = true;
-	st->tally->stopped = from;
+	if (!st->tally->stopped)
+		st->tally->stopped = from;
 	return mw_glibc_pages_add(st->pages, from, st->piece->end, MW_BYTES_UNKNOWN);
+}
+
+/* Makes a chunk the pending one that was found by its address; false if it is none. */
+static bool take_anchor(struct stream *st, uint64_t at)
+{
+	const unsigned char *page = lend_page(st, at);
+	uint64_t word = page ? load(page + (at & (PAGE - 1)) + 8) : 0;
+	if (page && is_chunk(st, at, word)) {
+		take(st, at, word, page);
+		return true;
+	}
+	/* Where top ends is known without its header. */
+	if (page || !st->piece->last || at != st->tally->arena->top)
+		return false;
+	st->p = at;
+	st->word = (st->piece->end - at) | MW_PREV_INUSE;
+	st->has_links = false;
+	return true;
+}
+
+/*
+ * The header at `at` is on a page that cannot be read. All from `from` on is unknown up
+ * to the next chunk that glibc knows by its address, and can be read.
+ */
+static struct mw_err *resume(struct stream *st, uint64_t from, uint64_t at)
+{
+	uint64_t next = at, last = st->p;
+	do {
+		struct mw_err *err =
+			mw_glibc_anchor(st->libc, st->tally, st->piece, next, &next);
+		if (err || !next)
+			return err ? err : give_up(st, from);
+	} while (!take_anchor(st, next));
+	end_run(st, last);
+	if (!st->tally->stopped)
+		st->tally->stopped = from;
+	return mw_glibc_pages_add(st->pages, from, next + 8, MW_BYTES_UNKNOWN);
 }
 
 /* The first of the headers behind fence posts at `at`; 0 when it is no such post. */
@@ -383,7 +421,9 @@ static struct mw_err *begin(struct stream *st)
 	st->p = piece->start - 8;
 	if (err)
 		return err;
-	if (!page || !is_chunk(st, piece->first, word))
+	if (!page)
+		return resume(st, piece->start, piece->first);
+	if (!is_chunk(st, piece->first, word))
 		return give_up(st, piece->start);
 	err = mw_glibc_pages_add(st->pages, piece->start, piece->first + 8,
 				 MW_BYTES_OVERHEAD);
@@ -452,8 +492,9 @@ static struct mw_err *meet_unwritten_top(struct stream *st)
 /* What follows the pending chunk lies on a page that cannot be read. */
 static struct mw_err *meet_nothing(struct stream *st)
 {
-	bool top = st->piece->last && is_top(st, st->p + size_of(st->word));
-	return top ? meet_unwritten_top(st) : give_up(st, st->p + 8);
+	uint64_t at = st->p + size_of(st->word);
+	bool top = st->piece->last && is_top(st, at);
+	return top ? meet_unwritten_top(st) : resume(st, st->p + 8, at);
 }
 
 static struct mw_err *walk_chunks(struct stream *st)

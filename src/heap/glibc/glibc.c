@@ -133,7 +133,7 @@ static const char *stop_reason(const struct mw_heap_walk *walk, uint64_t stopped
 	return walk->opts->still ? "none" : "none, or the program was just changing it";
 }
 
-/* Why the walk of an arena ended early. */
+/* Why the walk of an arena ended early, or left something out. */
 static struct mw_err *note_stop(struct mw_heap_walk *walk,
 				const struct mw_glibc_tally *tally, uint64_t unknown)
 {
@@ -142,7 +142,7 @@ static struct mw_err *note_stop(struct mw_heap_walk *walk,
 					   (unsigned long long)tally->arena->address);
 	const char *why = mw_arena_printf(
 		walk->arena,
-		"%llu bytes are not understood: from 0x%llx on, what should be a chunk "
+		"%llu bytes are not understood: first at 0x%llx, what should be a chunk "
 		"is %s",
 		(unsigned long long)unknown, (unsigned long long)tally->stopped,
 		stop_reason(walk, tally->stopped));

@@ -96,13 +96,15 @@ static struct mw_err *pin(struct mw_glibc_pages *pages, const struct mw_block *b
 	}
 	if (!tally->pins)
 		return mw_err_nomem();
+	/* The first takes what cannot be split, and may have held the page before. */
+	const uint64_t share = kept / n, last = tally->last_pin;
+	tally->pins[class_of(blocks[0].len)].bytes += kept % n;
+	tally->last_pin = blocks[n - 1].addr;
 	for (size_t i = 0; i < n; i++) {
 		struct mw_glibc_pin *class = &tally->pins[class_of(blocks[i].len)];
-		/* The first takes what cannot be split. */
-		class->bytes += kept / n + (i == 0 ? kept % n : 0);
-		if (blocks[i].addr <= tally->last_pin)
-			continue; /* held the page before, too */
-		tally->last_pin = blocks[i].addr;
+		class->bytes += share;
+		if (blocks[i].addr <= last)
+			continue;
 		class->blocks++;
 		class->usable += blocks[i].len;
 		if (!class->sample)
@@ -328,4 +330,6 @@ void mw_glibc_walk_deinit(struct mw_glibc_walk *libc)
 		free(libc->tallies[i].pins);
 	free(libc->pages);
 	libc->pages = NULL;
+	mw_vec_deinit(&libc->anchors);
+	libc->anchors.of = NULL;
 }

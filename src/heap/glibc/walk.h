@@ -35,8 +35,14 @@ struct mw_glibc_tally {
 	uint64_t resident[MW_USE_COUNT]; /* as in mw_heap_area */
 	struct mw_glibc_pin *pins;       /* MW_SIZE_CLASSES of them, or NULL: none yet */
 	uint64_t last_pin;               /* the block that was counted last */
-	uint64_t stopped; /* where the walk of a piece ended early; 0: none did */
+	uint64_t stopped; /* where a walk first ended early, or left out; 0: nowhere */
 	bool split;       /* `resident` is known */
+};
+
+/* Chunks in the bins of an arena, ascending: where a walk may go on. */
+struct mw_glibc_anchors {
+	MW_VEC(uint64_t);
+	const struct mw_glibc_arena *of; /* NULL: none was collected yet */
 };
 
 /* One libc while it is walked. */
@@ -55,6 +61,7 @@ struct mw_glibc_walk {
 	bool split;               /* some area's resident bytes are known */
 	struct mw_glibc_pages *pages; /* the ledger */
 	size_t n_pin_tables;
+	struct mw_glibc_anchors anchors;
 };
 
 /* Frees what a walk holds; the tallies themselves are not its own. */
@@ -123,6 +130,15 @@ struct mw_err *mw_glibc_pins_report(struct mw_heap_walk *walk,
 struct mw_err *mw_glibc_walk_piece(struct mw_glibc_walk *libc,
 				   struct mw_glibc_tally *tally,
 				   const struct mw_glibc_piece *piece) MW_MUST_USE;
+
+/*
+ * The first chunk above `addr` in this piece that glibc has the address of: one in a
+ * cache or a bin, or top. 0 when there is none. NOMEM.
+ */
+struct mw_err *mw_glibc_anchor(struct mw_glibc_walk *libc,
+			       const struct mw_glibc_tally *tally,
+			       const struct mw_glibc_piece *piece, uint64_t addr,
+			       uint64_t *ret) MW_MUST_USE;
 
 /* Adds what the caches of threads hold whose thread pointer is not known. NOMEM. */
 struct mw_err *mw_glibc_find_lost(struct mw_heap_walk *walk, struct mw_glibc *libc,
