@@ -73,4 +73,4 @@ bool mw_heap_told(const struct mw_explain *ex);
 /* Rules on the walked heap: rules/heap.c. */
 mw_rule_fn mw_rule_leak_suspected, mw_rule_heap_arenas, mw_rule_heap_pinned,
 	mw_rule_heap_trimmable, mw_rule_mmap_threshold, mw_rule_tcache,
-	mw_rule_thread_tops;
+	mw_rule_thread_tops, mw_rule_python_kept;

@@ -329,6 +329,25 @@ RUN(tops_and_caches)
 	assert_int_equal(bucket(w, "heap-kept")->bytes, 3 * MIB);
 }
 
+RUN(python_keeps)
+{
+	whole_heap(w, MIB, 0, 3 * MIB, 0);
+	w->allocator.name = "pymalloc";
+	w->allocator.free.resident = 3 * MIB;
+	explain(w);
+	assert_int_equal(finding(w, "heap-python-kept")->bytes, 3 * MIB);
+	assert_null(finding(w, "heap-pinned"));
+}
+
+RUN(python_keeps_what_is_not_known)
+{
+	whole_heap(w, MIB, 0, 3 * MIB, 0);
+	w->allocator.name = "pymalloc";
+	w->allocator.free.resident = UINT64_MAX;
+	explain(w);
+	assert_null(finding(w, "heap-python-kept"));
+}
+
 RUN(many_alike_are_suspected)
 {
 	whole_heap(w, 4 * MIB, 0, 0, 0);
@@ -497,6 +516,8 @@ int main(void)
 		TEST(arenas_speak_for_their_pins),
 		TEST(a_raised_threshold_is_the_cause),
 		TEST(tops_and_caches),
+		TEST(python_keeps),
+		TEST(python_keeps_what_is_not_known),
 		TEST(many_alike_are_suspected),
 		TEST(failed_checks_are_told),
 		TEST(json_is_nested),

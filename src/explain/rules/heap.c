@@ -415,3 +415,42 @@ struct mw_err *mw_rule_thread_tops(struct mw_explain *ex)
 			.bytes = tops,
 		});
 }
+
+/* Arenas of pymalloc, 256 KiB each or 1 MiB since 3.10, are given back only as a whole.
+ */
+struct mw_err *mw_rule_python_kept(struct mw_explain *ex)
+{
+	const struct mw_heap *heap = ex->pub.heap;
+	const struct mw_allocator *a = NULL;
+	for (size_t i = 0; heap && i < heap->n_allocators && !a; i++)
+		if (!strcmp(heap->allocators[i].name, "pymalloc"))
+			a = &heap->allocators[i];
+	if (!a || a->depth != MW_HEAP_WALKED || a->free.resident == UINT64_MAX ||
+	    !mw_matters(ex, a->free.resident, MIB, 10))
+		return NULL;
+	return mw_find(
+		ex,
+		(struct mw_finding){
+			.id = "heap-python-kept",
+			.claim = mw_arena_printf(
+				&ex->arena,
+				"Python keeps %s of freed objects: an arena of its "
+				"allocator goes back only when no object lives in it, and "
+				"%s live objects of %s in all are spread over them. New "
+				"objects fill them, malloc_trim() does not reach them. "
+				"Work in a child process leaves nothing behind; "
+				"PYTHONMALLOC=malloc does without arenas from the next "
+				"start on, and what that saves is not known before it is "
+				"tried.",
+				mw_words(ex, a->free.resident), mw_number(ex, a->live.n),
+				mw_words(ex, a->live.bytes)),
+			.evidence = mw_arena_printf(
+				&ex->arena,
+				"pools of %s %s, object by object: %" PRIu64
+				" free bytes on resident pages",
+				a->name, a->version, a->free.resident),
+			.next = mw_next(ex, "heap", "--sizes"),
+			.confidence = heap->settled ? MW_CERTAIN : MW_LIKELY,
+			.bytes = a->free.resident,
+		});
+}

@@ -13,6 +13,7 @@ static mw_rule_fn *const rules[] = {
 	mw_rule_peak,           mw_rule_vsz,         mw_rule_leak_suspected,
 	mw_rule_heap_arenas,    mw_rule_heap_pinned, mw_rule_mmap_threshold,
 	mw_rule_heap_trimmable, mw_rule_tcache,      mw_rule_thread_tops,
+	mw_rule_python_kept,
 };
 
 static int by_bytes(const void *a, const void *b)
