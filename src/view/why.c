@@ -267,6 +267,8 @@ static bool is_heap(const struct mw_explanation *ex)
 {
 	const struct mw_account *a = &ex->account;
 	bool live = mw_source_facts(mw_snapshot_source(ex->snap))->live;
+	if (a->n_buckets && !strcmp(a->buckets[0].cause, "python-kept"))
+		return true;
 	if (!a->n_buckets || strncmp(a->buckets[0].cause, "heap", 4))
 		return false;
 	return a->buckets[0].cause[4] == '-' || live;
