@@ -211,7 +211,6 @@ def without_colour():
     """NO_COLOR: no colour; signs and headings stay"""
     with Screen() as coloured:
         coloured.until("F10 quit")
-        coloured.until(r"\d [+-]?\d\S* ", 10)
         legend = [l for l in coloured.text("-e").splitlines() if "grew" in l]
         check(re.search(r"\x1b\[[0-9;]*3[0-7]m", legend[0]), legend)
     with Screen(env={"NO_COLOR": "1"}) as screen:
@@ -238,18 +237,17 @@ def clicks():
         heads = next(i for i, l in enumerate(text.splitlines()) if " Pss" in l)
         column = text.splitlines()[heads].index("Rss")
 
-        def click(x, y):
-            screen.keys("-l", f"\x1b[<0;{x + 1};{y + 1}M")
-        kind = "sgr"
-        if "kmous=\\E[<" not in subprocess.run(["infocmp", "-1", "screen"], text=True,
-                                               capture_output=True).stdout:
-            kind = "x10"
+        infocmp = subprocess.run(["infocmp", "-1", "screen"], text=True,
+                                 capture_output=True, check=True).stdout
+        sgr = "kmous=\\E[<" in infocmp
 
         def press(x, y):
-            if kind == "sgr":
-                click(x, y)
+            """Down and up again."""
+            if sgr:
+                screen.keys("-l", f"\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m")
             else:
-                screen.keys("-l", "\x1b[M" + chr(32) + chr(33 + x) + chr(33 + y))
+                at = chr(33 + x) + chr(33 + y)
+                screen.keys("-l", f"\x1b[M {at}\x1b[M#{at}")
         press(column, heads)
         screen.until(r"by rss$")
         press(1, len(text.splitlines()) - 1)
