@@ -59,7 +59,8 @@ static void look_in_runs(struct mw_memory *mem, const struct mw_region *region,
 	size_t n_runs;
 	const struct mw_page_run *runs = mw_snapshot_runs(mem->snap, &n_runs);
 	mem->end = region->end;
-	if (region->first_run > n_runs || region->n_runs > n_runs - region->first_run)
+	if (!runs || region->first_run > n_runs ||
+	    region->n_runs > n_runs - region->first_run)
 		return;
 	runs += region->first_run;
 	size_t i = first_run(runs, region->n_runs, addr, page);
