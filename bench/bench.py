@@ -115,6 +115,11 @@ def rows_of_many_mappings(options):
                         [floor, f"/proc/{pid}/smaps"], 1.15, slower=True)
 
 
+        yield speed_row(options, "60,000 mappings: `map --pmap -X` / `pmap -X`",
+                        [str(options.memwhy), "map", "--pmap", "-X", pid],
+                        ["pmap", "-X", pid], 4)
+
+
 def rows_of_many_pages(options):
     with target(options.build, "pages4g") as child:
         pid, floor = str(child.pid), str(options.build / "bench" / "readfile")
@@ -137,7 +142,28 @@ def rows_of_a_small_process(options):
         yield speed_row(options, "a small process: `memwhy PID` / `/bin/true`",
                         [str(options.memwhy), str(sleeper.pid)], ["/bin/true"], 2,
                         slower=True, times=20)
+        yield speed_row(options, "a small process: `map --pmap -x` / `pmap -x`",
+                        [str(options.memwhy), "map", "--pmap", "-x", str(sleeper.pid)],
+                        ["pmap", "-x", str(sleeper.pid)], 1, times=20)
         sleeper.kill()
+    yield speed_row(options, "the machine: `free -k` / procps' `free -k`",
+                    [str(options.memwhy), "free", "-k"], ["free", "-k"], 1, times=20)
+    yield speed_row(options, "the machine: `free` / procps' `free`",
+                    [str(options.memwhy), "free"], ["free"], 1, times=20)
+
+
+def rows_of_objects(options):
+    """All objects below /usr/lib, or as many as fit one command line."""
+    objects, room = [], 1_000_000
+    for folder, _, names in os.walk("/usr/lib"):
+        for path in (os.path.join(folder, name) for name in names):
+            if not os.path.islink(path) and os.path.isfile(path) and len(path) < room:
+                with open(path, "rb") as file:
+                    if file.read(4) == b"\x7fELF":
+                        objects.append(path)
+                        room -= len(path) + 9
+    yield speed_row(options, f"{len(objects)} objects of /usr/lib: `size` / binutils' `size`",
+                    [str(options.memwhy), "size", *objects], ["size", *objects], 5)
 
 
 def rows_of_a_heap(options):
@@ -150,7 +176,8 @@ def rows_of_a_heap(options):
 
 def speed_rows(options):
     return [*rows_of_many_mappings(options), *rows_of_many_pages(options),
-            *rows_of_a_small_process(options), *rows_of_a_heap(options)]
+            *rows_of_a_small_process(options), *rows_of_a_heap(options),
+            *rows_of_objects(options)]
 
 
 def looking(argv, stop):
