@@ -86,7 +86,7 @@
  *     arenas.[ch] pieces.c         all arenas, and where their chunks lie
  *     cached.[ch] tls.c links.c    tcache and fastbins: freed, but marked in use
  *     glibc.c walk.h      the walker: every libc, its report
- *     chunks.c resume.c   from chunk to chunk; over what cannot be read
+ *     chunks.c            from chunk to chunk; over what cannot be read
  *     pages.c             what resident pages hold; which blocks keep free ones
  *     mmapped.c lost.c    blocks with a mapping of their own; caches of lost threads
  *     check.c             what must be equal

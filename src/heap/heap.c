@@ -103,6 +103,19 @@ static void publish(struct heap *heap)
 	heap->pub.locked = walk->locked;
 }
 
+/* Where nothing was found, it may be in what nobody read. */
+static struct mw_err *note_swapped(struct mw_heap_walk *walk)
+{
+	uint64_t swapped = mw_snapshot_process(walk->snap)->vm_swap;
+	if (walk->allocators.n || swapped == UINT64_MAX || !swapped)
+		return NULL;
+	const char *why = mw_arena_printf(walk->arena,
+					  "%llu bytes of the process are swapped out: "
+					  "reading them would bring them back",
+					  (unsigned long long)swapped);
+	return why ? mw_heap_gap(walk, "allocators", why, "") : mw_err_nomem();
+}
+
 static struct mw_err *walk_all(struct mw_heap_walk *walk)
 {
 	struct mw_err *err = mw_memory_init(&walk->memory, walk->snap, MW_READ_STRUCT, 0);
@@ -111,6 +124,8 @@ static struct mw_err *walk_all(struct mw_heap_walk *walk)
 	walk->memory.still = walk->window.still = walk->opts->still;
 	for (size_t i = 0; !err && walkers[i]; i++)
 		err = walkers[i]->walk(walk);
+	if (!err)
+		err = note_swapped(walk);
 	mw_memory_deinit(&walk->memory);
 	mw_memory_deinit(&walk->window);
 	return err;
