@@ -66,7 +66,7 @@ static void time_checker(void)
 	VALGRIND_DO_LEAK_CHECK;
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	printf("%lld\n", (long long)(end.tv_sec - begin.tv_sec) * 1000000000 +
-				end.tv_nsec - begin.tv_nsec);
+				 end.tv_nsec - begin.tv_nsec);
 	fflush(stdout);
 }
 
