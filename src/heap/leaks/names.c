@@ -9,6 +9,7 @@
 #include "symbols/elf.h"
 #include "symbols/object.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { MAX_OBJECTS = 256, MAX_NAMES = 1 << 13, SLOTS = 1 << 14 };
@@ -91,9 +92,9 @@ static const char *symbol_of(struct mw_names *names, const struct mw_region *reg
 			       : mw_symbol_plain(names->arena, place->symbol);
 	if (strncmp(place->section, ".data.rel.ro", 12) != 0)
 		return "";
-	return mw_arena_printf(
-		names->arena, "%s+0x%llx", base ? base + 1 : region->name,
-		(unsigned long long)(addr - region->start + region->offset));
+	return mw_arena_printf(names->arena, "%s+0x%" PRIx64,
+			       base ? base + 1 : region->name,
+			       addr - region->start + region->offset);
 }
 
 static struct mw_err *look_up(struct mw_names *names, uint64_t addr, struct mw_name *ret)
