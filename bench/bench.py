@@ -15,6 +15,7 @@ import sys
 import textwrap
 import threading
 
+import fleet
 import heaps
 import leakers
 
@@ -287,6 +288,12 @@ statically and has no dynamic loader to wait for, as `/bin/true` has.
 
 {speed}
 
+## All processes
+
+{fleet_text}
+
+{fleet}
+
 ## Heaps
 
 {heaps_text}
@@ -315,7 +322,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True,
                         help="a release build of memwhy")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("speed", "heap", "leaks", "harm"))
+    parser.add_argument("--only", choices=("speed", "fleet", "heap", "leaks", "harm"))
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE",
                         help="also writes the page, docs/performance.md")
     options = parser.parse_args()
@@ -326,6 +333,7 @@ def main():
         sys.exit("bench: pmap is not installed (package procps)")
     priority = become_realtime()
     speed = speed_rows(options) if options.only in (None, "speed") else []
+    many = fleet.rows(options) if options.only in (None, "fleet") else []
     heap = heaps.rows(options, target) if options.only in (None, "heap") else []
     leaks = leakers.rows(options, target) if options.only in (None, "leaks") else []
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
@@ -334,6 +342,9 @@ def main():
                          load=os.getloadavg()[1], priority=priority)
     page = PAGE.format(
         intro=textwrap.fill(intro, 90, break_long_words=False, break_on_hyphens=False),
+        fleet_text=textwrap.fill(fleet.TEXT.format(rounds=options.rounds), 90,
+                                 break_long_words=False, break_on_hyphens=False),
+        fleet=table(fleet.HEAD, many),
         heaps_text=textwrap.fill(heaps.TEXT.format(rounds=options.rounds), 90,
                                  break_long_words=False, break_on_hyphens=False),
         heaps=table(heaps.HEAD, heap),

@@ -90,9 +90,13 @@ static struct mw_err *show(struct mw_cli *cli, const struct mw_fleet *fleet,
 
 /* Memory of the machine, for shares; 0 when it is not known. */
 static struct mw_err *read_total(struct mw_cli *cli, const struct mw_top_opts *view,
-				 uint64_t *ret)
+				 bool screen, uint64_t *ret)
 {
 	struct mw_machine machine;
+	*ret = 0;
+	/* Half a dozen files, which a plain table does without. */
+	if (cli->out_opts.format == MW_FORMAT_TEXT && !view->percent && !screen)
+		return NULL;
 	struct mw_err *err = mw_machine_read(cli->src, &machine);
 	*ret = err ? 0 : machine.total;
 	if (err && view->percent)
@@ -134,12 +138,13 @@ static struct mw_err *run(struct mw_cli *cli)
 		.fleet = &fleet_opts,
 		.percent = mw_opt_set(&cli->opts, MW_OPT_TOP_PERCENT),
 	};
+	bool screen = mw_top_has_screen(cli);
 	struct mw_err *err = take_opts(cli, &fleet_opts);
 	if (!err)
 		err = take_pace(cli, &pace);
 	if (!err)
-		err = read_total(cli, &view, &view.total);
-	if (err || !mw_top_has_screen(cli))
+		err = read_total(cli, &view, screen, &view.total);
+	if (err || !screen)
 		return err ? err : look_on(cli, &view, &pace);
 	err = mw_top_screen(cli, &view, &pace);
 	if (!err || err->code != MW_ERR_UNSUPPORTED)
