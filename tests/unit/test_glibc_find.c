@@ -70,7 +70,7 @@ static void one_without_banner(struct libc *libc)
 	assert_int_equal(got->par.n_mmaps_max, libc->layout->par.n_mmaps_max);
 	assert_int_equal(got->par.tcache_bins, libc->layout->par.tcache_bins);
 	assert_int_equal(got->heap_info_len, libc->layout->heap_info_len);
-	assert_string_equal(libc->found.items[0].version, "");
+	assert_string_equal(libc->found.items[0].version, got->versions);
 }
 
 static void no_banner(void **state)

@@ -435,10 +435,10 @@ struct mw_err *mw_rule_python_kept(struct mw_explain *ex)
 			.claim = mw_arena_printf(
 				&ex->arena,
 				"Python keeps %s of freed objects: an arena of its "
-				"allocator goes back only when no object lives in it, and "
-				"%s live objects of %s in all are spread over them. New "
-				"objects fill them, malloc_trim() does not reach them. "
-				"Work in a child process leaves nothing behind; "
+				"allocator goes back only when no object lives in it, "
+				"and %s live objects of %s in all are spread over them. "
+				"New objects fill them, malloc_trim() does not reach "
+				"them. Work in a child process leaves nothing behind; "
 				"PYTHONMALLOC=malloc does without arenas from the next "
 				"start on, and what that saves is not known before it is "
 				"tried.",
