@@ -68,6 +68,11 @@ static bool process_text(struct fake *fake, enum mw_file file, struct mw_buf *ou
 		return mw_buf_add(out, "\x06\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0", 16);
 	case MW_FILE_MOUNTINFO:
 		return mw_buf_printf(out, "%s", mountinfo);
+	case MW_FILE_CGROUP:
+		return mw_buf_printf(out, "4:cpu,memory:/jobs/team-x\n0::/jobs/one 7\n"
+					  "1:name=systemd:/\n");
+	case MW_FILE_CGROUP_PATH:
+		return mw_buf_printf(out, "/jobs");
 	default: /* statm, smaps_rollup, syscall: empty, as of a zombie */
 		return true;
 	}

@@ -90,6 +90,15 @@ static void read_machine(struct mw_source *src)
 	}
 }
 
+/* What the process's memory cgroup says, for free and top. */
+static void read_cgroup(struct mw_source *src, pid_t pid)
+{
+	for (unsigned file = MW_FILE_CGROUP; file <= MW_FILE_CGROUP_PATH; file++) {
+		mw_auto_buf text = { 0 };
+		mw_err_free(mw_source_read_text(src, pid, 0, file, &text));
+	}
+}
+
 /* What doctor asks, so that it answers on the recording as it does here. */
 static struct mw_err *read_access(struct mw_source *src, pid_t pid)
 {
@@ -180,8 +189,10 @@ static struct mw_err *record(struct mw_cli *cli, pid_t pid, const char *dir)
 		read_roots(cli, snap);
 	if (!err)
 		err = read_access(cli->src, pid);
-	if (!err)
+	if (!err) {
 		read_machine(cli->src);
+		read_cgroup(cli->src, pid);
+	}
 	if (!err)
 		err = mw_cli_release(cli, snap, &stopped);
 	if (!err)

@@ -28,11 +28,13 @@ static void scrub_takes_names_out(void **state)
 	static const char *const secrets[] = { "my prog",  "my (prog)", "my\\x20",
 					       "home/u",   "password",  "er) S",
 					       "my cache", "secret",    "host",
-					       "10.0.0.1", "/opt/app",  "/vol" };
+					       "10.0.0.1", "/opt/app",  "/vol",
+					       "jobs",     "team-x",    "one 7" };
 	static const char *const kept[] = { "/usr/lib/libc.so.6", "glibc: malloc",
 					    ".so.1.2 (deleted)",  "/memfd:scrubbed-",
 					    "size=64k",           "[heap]",
-					    "only\\x20root" };
+					    "only\\x20root",      "cpu,memory:/scrubbed-",
+					    "0::/scrubbed-",      "1:name=systemd:/" };
 	struct mw_source *fake, *tee, *tree;
 	char dir[64];
 	mw_auto_buf text = { 0 };

@@ -165,9 +165,38 @@ static bool scrub_mountinfo_line(struct mw_scrub *scrub, const char *pos, const 
 	       scrub_mount_options(skip_word(source, eol), eol, out);
 }
 
+/*
+ * A cgroup's path, alone or behind "0::" and "4:memory:", name by name: one group stays
+ * below another.
+ */
+static bool scrub_cgroup_line(struct mw_scrub *scrub, const char *pos, const char *eol,
+			      struct mw_buf *out)
+{
+	const char *path = memchr(pos, '/', (size_t)(eol - pos));
+	if (!path)
+		path = eol;
+	if (!add(out, pos, path))
+		return false;
+	while (path < eol) {
+		const char *name = path + 1;
+		const char *end = memchr(name, '/', (size_t)(eol - name));
+		if (!end)
+			end = eol;
+		if (!mw_buf_add(out, "/", 1) ||
+		    (end > name &&
+		     !mw_scrub_name(scrub, name, (size_t)(end - name), out)))
+			return false;
+		path = end;
+	}
+	return true;
+}
+
 static line_fn *line_scrubber(unsigned file)
 {
 	switch (file) {
+	case MW_FILE_CGROUP:
+	case MW_FILE_CGROUP_PATH:
+		return scrub_cgroup_line;
 	case MW_FILE_MAPS:
 	case MW_FILE_SMAPS:
 	case MW_FILE_SMAPS_ROLLUP:
