@@ -265,18 +265,22 @@ bool mw_core_auxv(const struct mw_core *core, uint64_t type, uint64_t *ret)
 bool mw_core_thread_at(const struct mw_core *core, pid_t tid, uint64_t *sp, uint64_t *pc)
 {
 	uint64_t words[N_REGS];
+	size_t lo = 0, hi = core->threads.n;
 
-	for (size_t i = 0; i < core->threads.n; i++) {
-		const struct mw_core_thread *thread = &core->threads.items[i];
-		if (thread->tid != tid ||
-		    !mw_core_read_file(core, thread->status + STATUS_REGS, words,
-				       sizeof(words)))
-			continue;
-		*sp = words[REG_SP];
-		*pc = words[REG_PC];
-		return true;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (core->threads.items[mid].tid < tid)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return false;
+	if (lo == core->threads.n || core->threads.items[lo].tid != tid ||
+	    !mw_core_read_file(core, core->threads.items[lo].status + STATUS_REGS, words,
+			       sizeof(words)))
+		return false;
+	*sp = words[REG_SP];
+	*pc = words[REG_PC];
+	return true;
 }
 
 static struct mw_err *add_registers(const struct mw_core *core,
