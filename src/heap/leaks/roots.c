@@ -102,14 +102,20 @@ static struct mw_err *leave_out_cached(struct rooting *rooting)
 	return err;
 }
 
+/* The snapshot lists them by id. */
 static const struct mw_thread *find_thread(const struct mw_snapshot *snap, pid_t tid)
 {
 	size_t n;
 	const struct mw_thread *threads = mw_snapshot_threads(snap, &n);
-	for (size_t i = 0; i < n; i++)
-		if (threads[i].tid == tid)
-			return &threads[i];
-	return NULL;
+	size_t lo = 0, hi = n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (threads[mid].tid < tid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && threads[lo].tid == tid ? &threads[lo] : NULL;
 }
 
 static bool has_guard(const struct mw_snapshot *snap, const struct mw_region *region)
