@@ -388,6 +388,6 @@ struct mw_err *mw_view_free(struct mw_out *out, const struct mw_free_answer *ans
 	if (answer->cgroup && answer->bridge)
 		bridge_table(out, answer->cgroup, answer->bridge);
 	limits(out, answer);
-	mw_out_next(out, "memwhy --largest");
+	mw_out_next(out, "memwhy top");
 	return NULL;
 }
