@@ -37,6 +37,8 @@ COMMANDS = {
     "free.txt": ["free"],
     "free.json": ["free", "--json"],
     "free-classic.txt": ["free", "-w", "-l", "-t", "-v"],
+    "top.csv": ["top", "--csv"],
+    "top.ndjson": ["top", "--ndjson", "--by", "user"],
     "doctor.txt": ["doctor"],
     "doctor.json": ["doctor", "--json"],
 }
@@ -54,6 +56,10 @@ MEMORY_COMMANDS = {
     "heap-pins.csv": ["heap", "--csv", "--pins"],
     "heap-sizes.ndjson": ["heap", "--ndjson", "--sizes"],
     "leaks.txt": ["leaks"],
+    "page.txt": ["page", "0x55d065fb7000"],
+    "page.json": ["page", "0x55d065fb7000", "--json"],
+    "page-range.txt": ["page", "55d065fb7000..55d065fda000"],
+    "size-live.txt": ["size", "--live", "12122", "libc.so.6"],
     "leaks.json": ["leaks", "--json"],
 }
 
