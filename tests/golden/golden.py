@@ -58,7 +58,7 @@ MEMORY_COMMANDS = {
     "leaks.txt": ["leaks"],
     "page.txt": ["page", "0x55d065fb7000"],
     "page.json": ["page", "0x55d065fb7000", "--json"],
-    "page-range.txt": ["page", "55d065fb7000..55d065fda000"],
+    "page-range.txt": ["page", "55d065fb7000..55d065fb9000"],
     "size-live.txt": ["size", "--live", "12122", "libc.so.6"],
     "leaks.json": ["leaks", "--json"],
 }
