@@ -163,7 +163,7 @@ static struct mw_err *fail(pid_t pid, int task, const struct mw_holder_report *r
 		return mw_err_new(
 			MW_ERR_IO, ETIMEDOUT, "ptrace",
 			"thread %d of process %d did not stop in time: it waits in "
-			"the kernel; nothing is held",
+			"the kernel, or --max-stop is too short; nothing is held",
 			(int)report->tid, (int)pid);
 	default:
 		return mw_err_sys(report->errnum, "ptrace");

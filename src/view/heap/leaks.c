@@ -38,7 +38,7 @@ static bool found_words(struct mw_buf *text, const struct mw_leaks_answer *answe
 	const struct mw_blocks counted = mw_leaks_counted(answer);
 	bool rest = leaks->possible.n && !answer->count_possible;
 	bool ok = counted.n ? mw_view_blocks_words(text, &counted) &&
-				      mw_buf_printf(text, " that nothing leads to")
+				      mw_buf_printf(text, " that nothing in use leads to")
 			    : mw_buf_printf(text, "no leaks among ") &&
 				      mw_view_number(text, leaks->live.n) &&
 				      mw_buf_printf(text, " live blocks");
