@@ -123,6 +123,11 @@ bool mw_out_is_text(const struct mw_out *out)
 	return out->opts.format == MW_FORMAT_TEXT;
 }
 
+unsigned mw_out_width(const struct mw_out *out)
+{
+	return mw_out_is_text(out) ? out->opts.width : 0;
+}
+
 void mw_out_begin(struct mw_out *out, const char *schema)
 {
 	out->begun = true;

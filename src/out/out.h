@@ -107,6 +107,9 @@ bool mw_out_failed(const struct mw_out *out);
 /* True when people read it: rows that only help the eye may be left out otherwise. */
 bool mw_out_is_text(const struct mw_out *out);
 
+/* The terminal's columns, into which text is cut; 0: nothing is cut. */
+unsigned mw_out_width(const struct mw_out *out);
+
 /* Begins a document: "memwhy.why/1". */
 void mw_out_begin(struct mw_out *out, const char *schema);
 

@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 
+#include <string.h>
+
 uint64_t mw_view_share(uint64_t part, uint64_t whole)
 {
 	uint64_t ret = whole ? (uint64_t)((unsigned __int128)part * 10000 / whole) : 0;
@@ -48,6 +50,34 @@ struct mw_gap_list mw_layout_gap_list(const struct mw_layout *layout)
 	return ret;
 }
 
+/* As a table they would be cut on this terminal. */
+static bool is_wide(const struct mw_out *out, const struct mw_gap_list *list)
+{
+	unsigned width = mw_out_width(out);
+	size_t longest[3] = { strlen("could not be read"), 0, 0 };
+	for (size_t i = 0; i < list->n; i++) {
+		const char *const cells[] = { list->items[i].what, list->items[i].why,
+					      list->items[i].remedy };
+		for (unsigned c = 0; c < 3; c++)
+			if (strlen(cells[c]) > longest[c])
+				longest[c] = strlen(cells[c]);
+	}
+	return width && list->n && longest[0] + longest[1] + longest[2] + 6 > width;
+}
+
+/* Whole sentences, broken where the terminal ends. */
+static void tell_gaps(struct mw_out *out, const struct mw_gap_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct mw_gap *gap = &list->items[i];
+		mw_auto_buf text = { 0 };
+		bool ok = mw_buf_printf(&text, "%s: %s", gap->what, gap->why);
+		if (ok && gap->remedy[0])
+			ok = mw_buf_printf(&text, " (%s)", gap->remedy);
+		mw_out_note(out, 2, ok ? mw_buf_str(&text) : gap->what);
+	}
+}
+
 void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_lists,
 		  const struct mw_view_stop *stop)
 {
@@ -63,8 +93,18 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_
 	};
 	const struct mw_gap_list stopped = { &cut, stop->cut };
 	size_t n = stopped.n;
-	for (size_t i = 0; i < n_lists; i++)
+	bool wide = is_wide(out, &stopped);
+	for (size_t i = 0; i < n_lists; i++) {
 		n += lists[i].n;
+		wide |= is_wide(out, &lists[i]);
+	}
+	if (wide) {
+		mw_out_note(out, 0, "limits");
+		for (size_t i = 0; i < n_lists; i++)
+			tell_gaps(out, &lists[i]);
+		tell_gaps(out, &stopped);
+		return;
+	}
 	struct mw_table table = {
 		.key = "limits", .title = "limits", .cols = cols, .n_cols = 3, .n_rows = n
 	};
