@@ -99,6 +99,7 @@ void mw_view_gaps(struct mw_out *out, const struct mw_gap_list *lists, size_t n_
 		wide |= is_wide(out, &lists[i]);
 	}
 	if (wide) {
+		mw_out_raw(out, "\n", 1);
 		mw_out_note(out, 0, "limits");
 		for (size_t i = 0; i < n_lists; i++)
 			tell_gaps(out, &lists[i]);
