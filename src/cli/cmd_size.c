@@ -205,8 +205,10 @@ static struct mw_err *open_object(const char *path, struct opened *ret)
 		err = mw_elf_open(mw_member_read, &ret->member, &ret->elf);
 	if (!err || !strncmp(err->msg, path, strlen(path)))
 		return err;
-	mw_auto_err inner = err;
-	return mw_err_new(err->code, err->errnum, path, "%s: %s", path, err->msg);
+	struct mw_err *named =
+		mw_err_new(err->code, err->errnum, path, "%s: %s", path, err->msg);
+	mw_err_free(err);
+	return named;
 }
 
 static struct mw_err *one_file(const struct mw_cli *cli, const char *option)

@@ -24,7 +24,7 @@ class Screen:
         words = " ".join([live.MEMWHY, "top", *map(str, args)])
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y",
                   str(height), "sh", env={"LC_ALL": locale, **(env or {})})
-        self.keys(f"PS1=; stty -a | md5sum; {words}; echo DONE $?; stty -a | md5sum",
+        self.keys(f"PS1=; stty -g | md5sum; {words}; echo DONE $?; stty -g | md5sum",
                   "Enter")
 
     def tmux(self, *args, env=None):
