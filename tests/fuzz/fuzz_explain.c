@@ -385,6 +385,7 @@ static void explain(struct hostile *src)
 	/* Whatever a walk makes of such memory, the account conserves. */
 	const struct mw_heap_opts heap_opts = { .still = true };
 	mw_auto_err unwalked = mw_heap_take(snap, &heap_opts, &heap);
+	(void)unwalked;
 	mw_auto_err again = mw_explain(snap, heap, &ex);
 	FUZZ_CHECK(!again || again->code == MW_ERR_NOMEM);
 	if (!again) {

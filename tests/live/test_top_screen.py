@@ -24,7 +24,7 @@ class Screen:
         words = " ".join([live.MEMWHY, "top", *map(str, args)])
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y",
                   str(height), "sh", env={"LC_ALL": locale, **(env or {})})
-        self.keys(f"PS1=; stty -g | md5sum; {words}; echo DONE $?; stty -g | md5sum",
+        self.keys(f"PS1=; stty sane; stty -g | md5sum; {words}; echo DONE $?; stty -g | md5sum",
                   "Enter")
 
     def tmux(self, *args, env=None):
@@ -264,7 +264,7 @@ def signals():
             if number == signal.SIGINT:
                 # The shell ends its list of commands too.
                 screen.until("F10 quit", absent=True)
-                screen.keys("stty -a | md5sum; echo DONE 130; stty -a | md5sum", "Enter")
+                screen.keys("stty -g | md5sum; echo DONE 130; stty -g | md5sum", "Enter")
             check_equal(restored(screen), 128 + number, "status")
 
 
