@@ -195,6 +195,10 @@ static struct mw_err *look(struct mw_cli *cli, const struct mw_free_classic *cla
 		err = look_at_group(cli, &group, answer);
 	if (!err)
 		err = show(cli, answer, classic);
+	/* It was of this look. */
+	answer->cgroup = NULL;
+	answer->bridge = NULL;
+	answer->no_cgroup = "";
 	mw_err_free(group.none);
 	return err;
 }

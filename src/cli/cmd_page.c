@@ -128,7 +128,7 @@ static struct mw_err *run_one(struct mw_cli *cli)
 	struct mw_sharers sharers = { 0 };
 	struct mw_cli target = *cli;
 	struct range range;
-	pid_t pid;
+	pid_t pid = 0;
 	bool recorded = mw_opt_set(&cli->opts, MW_OPT_ROOT) && cli->n_args == 1;
 	if (cli->n_args != 2 && !recorded)
 		return mw_err_new(MW_ERR_USAGE, 0, "",
@@ -151,7 +151,7 @@ static struct mw_err *look_same(struct mw_cli *cli, char *operand,
 				struct mw_snapshot **snap, struct mw_page_same *ret)
 {
 	struct mw_cli target = *cli;
-	pid_t pid;
+	pid_t pid = 0;
 	target.args = &operand;
 	target.n_args = 1;
 	struct mw_err *err = mw_cli_target(&target, &pid);

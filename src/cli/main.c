@@ -163,9 +163,9 @@
 #include <string.h>
 
 static const struct mw_cmd *const commands[] = {
-	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap, &mw_cmd_leaks,   &mw_cmd_page,
-	&mw_cmd_pmap, &mw_cmd_free, &mw_cmd_top,  &mw_cmd_size,    &mw_cmd_capture,
-	&mw_cmd_doctor,
+	&mw_cmd_why,  &mw_cmd_map,     &mw_cmd_heap,   &mw_cmd_leaks,
+	&mw_cmd_page, &mw_cmd_pmap,    &mw_cmd_free,   &mw_cmd_top,
+	&mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

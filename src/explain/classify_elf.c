@@ -7,8 +7,8 @@
  */
 #include "base/buf.h"
 #include "explain/elf_parts.h"
-#include "symbols/object.h"
 #include "procfs/auxv.h"
+#include "symbols/object.h"
 
 #include <elf.h>
 #include <stdlib.h>

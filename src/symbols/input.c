@@ -208,8 +208,8 @@ static struct mw_err *read_header(struct mw_input *input, struct ar_hdr *header,
 static struct mw_err *next_of_archive(struct mw_input *input, struct mw_member *member,
 				      bool *more)
 {
-	struct ar_hdr header;
-	uint64_t start, len;
+	struct ar_hdr header = { 0 };
+	uint64_t start = 0, len = 0;
 	while (input->next < input->len) {
 		struct mw_err *err = read_header(input, &header, &start, &len);
 		if (!err && what_is(&header) == IS_NAMES)

@@ -53,6 +53,7 @@ static void family(size_t mib)
 
 	memset(large, 3, half);
 	for (size_t i = 0; i < n; i++)
+		/* cppcheck-suppress leakNoVarFunctionCall */
 		memset(malloc(BLOCK - 16), (int)i, BLOCK - 16);
 	pid_t child = fork();
 	if (child < 0)
@@ -150,6 +151,7 @@ static void strict(void)
 	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
 
 	for (int i = 0; i < 1000; i++)
+		/* cppcheck-suppress leakNoVarFunctionCall */
 		memset(malloc(BLOCK), i, BLOCK);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)

@@ -241,8 +241,8 @@ static void filters(void **state)
 	check_pids(pid, eleven, 1);
 	mw_auto_fleet none = take(&s, (struct mw_fleet_opts){ .filter = "nothing" });
 	check_pids(none, NULL, 0);
-	mw_auto_fleet kernel =
-		take(&s, (struct mw_fleet_opts){ .filter = "kthread", .kernel = true });
+	const struct mw_fleet_opts threads = { .filter = "kthread", .kernel = true };
+	mw_auto_fleet kernel = take(&s, threads);
 	assert_int_equal(kernel->rows.n, 1);
 	assert_true(kernel->rows.items[0].kernel);
 }

@@ -111,7 +111,7 @@ static struct mw_err *look_on(struct mw_cli *cli, const struct mw_top_opts *view
 	mw_auto_fleet before = NULL;
 	struct mw_err *err = NULL;
 	for (uint64_t i = 0; !err; i++) {
-		struct mw_fleet *fleet;
+		struct mw_fleet *fleet = NULL;
 		err = mw_fleet_take(cli->src, view->fleet, before, &fleet);
 		if (err)
 			return err;

@@ -93,7 +93,7 @@ struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid, struct mw_cgroup
 static bool is_member(struct mw_source *src, pid_t pid, const char *path)
 {
 	mw_auto_buf text = { 0 };
-	char own[MW_CGROUP_PATH];
+	char own[MW_CGROUP_PATH] = "";
 	size_t len = strlen(path);
 	mw_auto_err err = mw_source_read_text(src, pid, 0, MW_FILE_CGROUP, &text);
 	if (err)

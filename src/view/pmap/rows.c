@@ -108,9 +108,9 @@ static struct mw_err *take_smaps(void *ctx, const char *text, size_t len, bool l
 {
 	struct rows *rows = ctx;
 	struct mw_smaps_entry entry;
-	const char *pos = text, *end = text + len, *begin = pos;
+	const char *pos = text, *end = text + len;
 	while (pos < end) {
-		begin = pos;
+		const char *begin = pos;
 		if (!mw_smaps_next(&pos, end, &entry))
 			return broken("smaps");
 		if (pos >= end && !last) {
