@@ -127,7 +127,7 @@ static struct mw_err *run_one(struct mw_cli *cli)
 	struct mw_arena arena = { 0 };
 	struct mw_sharers sharers = { 0 };
 	struct mw_cli target = *cli;
-	struct range range;
+	struct range range = { 0 };
 	pid_t pid = 0;
 	bool recorded = mw_opt_set(&cli->opts, MW_OPT_ROOT) && cli->n_args == 1;
 	if (cli->n_args != 2 && !recorded)
@@ -178,7 +178,7 @@ static struct mw_err *run_same(struct mw_cli *cli)
 {
 	size_t n = cli->n_args > 1 ? (size_t)cli->n_args - 1 : 0;
 	struct mw_arena arena = { 0 };
-	struct range range;
+	struct range range = { 0 };
 	struct mw_out *out;
 	if (n < 2)
 		return mw_err_new(MW_ERR_USAGE, 0, "same",

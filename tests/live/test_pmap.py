@@ -28,13 +28,14 @@ def ours(*args):
 
 def same(want, got, args):
     """Equal but for two things. A memfd's name with a slash, which procps cuts there; and
-    Pss, where other processes came and went between the looks."""
+    what is shared, where others came and went: procps and memwhy are two of them."""
     want, got = want.split(b"\n"), got.split(b"\n")
     if len(want) != len(got):
         return False
     titled = theirs(*(arg for arg in args if arg != "-q"))[1].split(b"\n")
     head = next((line.split() for line in titled if b" Pss" in line), [])
-    shares = {i for i, name in enumerate(head) if name.startswith(b"Pss")}
+    shares = {i for i, name in enumerate(head)
+              if name.startswith((b"Pss", b"Shared_", b"Private_"))}
     fixed = len({b"Address", b"Perm", b"Offset", b"Device", b"Inode"} & set(head))
     for a, b in zip(want, got):
         if a == b or (b"memfd:" in b and b.endswith(a[-8:])):

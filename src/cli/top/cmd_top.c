@@ -133,7 +133,7 @@ static struct mw_err *look_on(struct mw_cli *cli, const struct mw_top_opts *view
 static struct mw_err *run(struct mw_cli *cli)
 {
 	struct mw_fleet_opts fleet_opts;
-	struct mw_top_pace pace;
+	struct mw_top_pace pace = { 0 };
 	struct mw_top_opts view = {
 		.fleet = &fleet_opts,
 		.percent = mw_opt_set(&cli->opts, MW_OPT_TOP_PERCENT),
