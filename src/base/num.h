@@ -37,3 +37,9 @@ char *mw_put_dec(char *at, uint64_t n);
 
 /* Likewise in lower-case hex digits, without 0x. */
 char *mw_put_hex(char *at, uint64_t n);
+
+/* a - b, and 0 where that would be less. */
+static inline uint64_t mw_less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* memwhy free: where the machine's memory is. */
+#include "base/clock.h"
 #include "cli/cmd.h"
 #include "model/find.h"
 #include "view/free.h"
@@ -105,13 +106,6 @@ static struct mw_err *take_pace(const struct mw_opt_values *values, bool classic
 	return mw_opt_number(values, MW_OPT_FREE_COUNT, 1, UINT32_MAX, 0, &ret->times);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void pause_ns(uint64_t ns)
 {
 	struct timespec pause = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
@@ -210,7 +204,7 @@ static struct mw_err *look_on(struct mw_cli *cli, const struct mw_free_classic *
 	struct mw_free_answer answer = { 0 };
 	uint64_t last = 0;
 	for (uint64_t i = 0;; i++) {
-		uint64_t now = now_ns();
+		uint64_t now = mw_now_ns();
 		answer.before = i ? &machine[(i + 1) % 2] : NULL;
 		answer.elapsed_ns = now - last;
 		last = now;

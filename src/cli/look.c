@@ -7,6 +7,7 @@
  * moment later all is well, so it is looked at again.
  */
 #include "base/arena.h"
+#include "base/clock.h"
 #include "cli/cmd.h"
 #include "model/access.h"
 #include <memwhy/heap.h>
@@ -49,13 +50,6 @@ struct reading {
 	void *taken;
 	bool still;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static struct mw_err *note(struct mw_look *look, const char *what, const char *why,
 			   const char *remedy)
@@ -267,12 +261,12 @@ static void pause_briefly(void)
 static struct mw_err *look_live(struct mw_look *look, bool still, uint64_t for_ns,
 				bool *again)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = mw_now_ns();
 	struct mw_err *err = NULL;
 	*again = true;
 	for (unsigned i = 0; i < MAX_TRIES && *again && !err; i++) {
 		struct reading reading = { 0 };
-		if (i && now_ns() - begin > for_ns)
+		if (i && mw_now_ns() - begin > for_ns)
 			break;
 		if (i)
 			pause_briefly();

@@ -9,6 +9,7 @@
  *     err.c               errors: code, errno, what, one line for people
  *     arena.[ch]          allocate many, free at once
  *     buf.[ch] vec.h      growing bytes; growing typed arrays
+ *     clock.[ch]          durations
  *     num.[ch]            checked numbers from text, digits to text
  *     units.[ch]          bytes and shares in words
  *   src/procfs/           pure parsers: bytes in, structs out

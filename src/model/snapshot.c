@@ -3,6 +3,7 @@
  * Takes a snapshot: who, which mappings, which pages, which threads; and looks again at
  * the end whether it is still the same process and how far its size moved meanwhile.
  */
+#include "base/clock.h"
 #include "base/num.h"
 #include "base/units.h"
 #include "model/noscan.h"
@@ -209,13 +210,6 @@ static const char *memoryless(const struct mw_process *process)
 	return NULL;
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static struct mw_err *fill(struct mw_snapshot *snap, pid_t pid,
 			   const struct mw_snapshot_opts *opts)
 {
@@ -227,10 +221,10 @@ static struct mw_err *fill(struct mw_snapshot *snap, pid_t pid,
 	if (why)
 		return mw_gap_add(snap, "mappings", why, "");
 	totals->rss_before = snap->process.vm_rss;
-	uint64_t start = monotonic_ns();
+	uint64_t start = mw_now_ns();
 	if ((err = read_memory(snap, opts)) || (err = read_totals(snap, opts)))
 		return err;
-	totals->walk_ns = monotonic_ns() - start;
+	totals->walk_ns = mw_now_ns() - start;
 	if (snap->regions.n && (opts->want & MW_WANT_THREADS))
 		err = read_threads(snap);
 	return err ? err : mw_process_recheck(snap, &totals->rss_after);

@@ -89,6 +89,12 @@ static inline struct mw_cell mw_cell_if(bool known, uint64_t u)
 	return (struct mw_cell){ .null = !known, .u = u };
 }
 
+/* A quantity of which UINT64_MAX says that it is not known. */
+static inline struct mw_cell mw_cell_known(uint64_t u)
+{
+	return mw_cell_if(u != UINT64_MAX, u);
+}
+
 struct mw_out;
 
 /* A writer on `file` (borrowed). */

@@ -5,6 +5,8 @@
  */
 #include "tui/impl.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,13 +17,6 @@
 #include <unistd.h>
 
 enum { INPUT, SIGNALS, N_FDS };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* The row that was selected may stand elsewhere by now. */
 static void find_selected(struct mw_screen *screen)
@@ -102,7 +97,7 @@ static struct mw_err *wait_for(struct mw_screen *screen, int signals, uint64_t d
 		[SIGNALS] = { .fd = signals, .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
-	uint64_t now = now_ns();
+	uint64_t now = mw_now_ns();
 	int ms = due > now ? (int)((due - now) / 1000000 + 1) : 0;
 	int got = poll(fds, N_FDS, screen->pending ? 0 : ms);
 	if (got < 0 && errno != EINTR)
@@ -122,14 +117,14 @@ static struct mw_err *loop(struct mw_screen *screen, int signals, int *sig)
 {
 	const uint64_t pause = (uint64_t)screen->opts.seconds * 1000000000;
 	struct mw_err *err = look(screen, false);
-	uint64_t due = now_ns() + pause;
+	uint64_t due = mw_now_ns() + pause;
 	while (!err && !screen->quit) {
-		bool again = now_ns() >= due;
+		bool again = mw_now_ns() >= due;
 		bool idle = screen->paused || screen->mode == MW_MODE_PAGER;
 		if (screen->stale || (again && !idle))
 			err = look(screen, again);
 		if (again)
-			due = now_ns() + pause;
+			due = mw_now_ns() + pause;
 		if (!err)
 			err = mw_tui_draw(screen);
 		if (!err)

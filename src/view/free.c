@@ -2,27 +2,18 @@
 #include "view/free.h"
 
 #include "base/buf.h"
+#include "base/num.h"
 #include "view/view.h"
 
 #include <inttypes.h>
 
 #define UNKNOWN UINT64_MAX
 
-static struct mw_cell known(uint64_t n)
-{
-	return mw_cell_if(n != UNKNOWN, n);
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 static uint64_t swap_used(const struct mw_machine *m)
 {
 	return m->swap_total == UNKNOWN || m->swap_free == UNKNOWN
 		       ? 0
-		       : less(m->swap_total, m->swap_free);
+		       : mw_less(m->swap_total, m->swap_free);
 }
 
 /* What can be had: the kernel's own estimate, or what is free where it has none. */
@@ -154,7 +145,7 @@ static struct mw_err *available_line(struct mw_out *out, const struct mw_machine
 
 static uint64_t rate(uint64_t now, uint64_t before, uint64_t elapsed_ns)
 {
-	unsigned __int128 n = less(now, before);
+	unsigned __int128 n = mw_less(now, before);
 	return elapsed_ns ? (uint64_t)(n * 1000000000 / elapsed_ns) : 0;
 }
 
@@ -242,12 +233,12 @@ static void swap_fields(struct mw_out *out, const struct mw_free_answer *answer)
 	const struct mw_machine *m = answer->machine, *b = answer->before;
 	bool rates = b && m->swap_in != UNKNOWN && b->swap_in != UNKNOWN;
 	mw_out_object(out, "swap");
-	mw_out_field(out, "total", MW_TYPE_BYTES, known(m->swap_total));
+	mw_out_field(out, "total", MW_TYPE_BYTES, mw_cell_known(m->swap_total));
 	mw_out_field(out, "used", MW_TYPE_BYTES,
 		     mw_cell_if(m->swap_total != UNKNOWN, swap_used(m)));
-	mw_out_field(out, "free", MW_TYPE_BYTES, known(m->swap_free));
-	mw_out_field(out, "in_pages", MW_TYPE_COUNT, known(m->swap_in));
-	mw_out_field(out, "out_pages", MW_TYPE_COUNT, known(m->swap_out));
+	mw_out_field(out, "free", MW_TYPE_BYTES, mw_cell_known(m->swap_free));
+	mw_out_field(out, "in_pages", MW_TYPE_COUNT, mw_cell_known(m->swap_in));
+	mw_out_field(out, "out_pages", MW_TYPE_COUNT, mw_cell_known(m->swap_out));
 	mw_out_field(
 		out, "in_per_s", MW_TYPE_COUNT,
 		mw_cell_if(rates,
@@ -266,14 +257,14 @@ static void cgroup_fields(struct mw_out *out, const struct mw_cgroup *cg)
 	mw_out_object(out, "cgroup");
 	mw_out_field(out, "path", MW_TYPE_TEXT, mw_cell_s(cg->path));
 	mw_out_field(out, "version", MW_TYPE_COUNT, mw_cell_u(cg->v1 ? 1 : 2));
-	mw_out_field(out, "usage", MW_TYPE_BYTES, known(cg->usage));
-	mw_out_field(out, "limit", MW_TYPE_BYTES, known(cg->limit));
-	mw_out_field(out, "swap", MW_TYPE_BYTES, known(cg->swap));
-	mw_out_field(out, "anon", MW_TYPE_BYTES, known(cg->anon));
-	mw_out_field(out, "file", MW_TYPE_BYTES, known(cg->file));
-	mw_out_field(out, "shmem", MW_TYPE_BYTES, known(cg->shmem));
-	mw_out_field(out, "mapped", MW_TYPE_BYTES, known(cg->mapped));
-	mw_out_field(out, "kernel", MW_TYPE_BYTES, known(cg->kernel));
+	mw_out_field(out, "usage", MW_TYPE_BYTES, mw_cell_known(cg->usage));
+	mw_out_field(out, "limit", MW_TYPE_BYTES, mw_cell_known(cg->limit));
+	mw_out_field(out, "swap", MW_TYPE_BYTES, mw_cell_known(cg->swap));
+	mw_out_field(out, "anon", MW_TYPE_BYTES, mw_cell_known(cg->anon));
+	mw_out_field(out, "file", MW_TYPE_BYTES, mw_cell_known(cg->file));
+	mw_out_field(out, "shmem", MW_TYPE_BYTES, mw_cell_known(cg->shmem));
+	mw_out_field(out, "mapped", MW_TYPE_BYTES, mw_cell_known(cg->mapped));
+	mw_out_field(out, "kernel", MW_TYPE_BYTES, mw_cell_known(cg->kernel));
 	mw_out_object_end(out);
 }
 
@@ -317,14 +308,14 @@ static void fields(struct mw_out *out, const struct mw_free_answer *answer)
 	const struct mw_machine *m = answer->machine;
 	mw_out_field(out, "total", MW_TYPE_BYTES, mw_cell_u(m->total));
 	mw_out_field(out, "free", MW_TYPE_BYTES, mw_cell_u(m->free));
-	mw_out_field(out, "available", MW_TYPE_BYTES, known(m->available));
+	mw_out_field(out, "available", MW_TYPE_BYTES, mw_cell_known(m->available));
 	mw_out_field(out, "overcount", MW_TYPE_BYTES, mw_cell_u(m->overcount));
 	mw_out_field(out, "stage", MW_TYPE_TEXT,
 		     mw_cell_s(mw_stage_name(mw_machine_stage(m))));
 	swap_fields(out, answer);
-	mw_out_field(out, "commit_limit", MW_TYPE_BYTES, known(m->commit_limit));
-	mw_out_field(out, "committed", MW_TYPE_BYTES, known(m->committed));
-	mw_out_field(out, "oom_kills", MW_TYPE_COUNT, known(m->oom_kills));
+	mw_out_field(out, "commit_limit", MW_TYPE_BYTES, mw_cell_known(m->commit_limit));
+	mw_out_field(out, "committed", MW_TYPE_BYTES, mw_cell_known(m->committed));
+	mw_out_field(out, "oom_kills", MW_TYPE_COUNT, mw_cell_known(m->oom_kills));
 	mw_out_object(out, "pressure");
 	pressure_fields(out, "some", &m->some, m->has_pressure);
 	pressure_fields(out, "full", &m->full, m->has_pressure);

@@ -10,11 +10,6 @@
 
 #define UNKNOWN UINT64_MAX
 
-static struct mw_cell known(uint64_t n)
-{
-	return mw_cell_if(n != UNKNOWN, n);
-}
-
 /* What the entry says, in words; the bits of pagemap and of PAGEMAP_SCAN. */
 static bool add_state(struct mw_buf *text, const struct mw_frame *frame)
 {
@@ -192,8 +187,8 @@ static struct mw_err *frame_fields(struct mw_out *out, const struct mw_frame *f,
 	mw_out_field(out, "flags", MW_TYPE_TEXT,
 		     f->flags == UNKNOWN ? mw_cell_null()
 					 : mw_cell_s(mw_buf_str(&flags)));
-	mw_out_field(out, "map_count", MW_TYPE_COUNT, known(f->count));
-	mw_out_field(out, "cgroup_inode", MW_TYPE_COUNT, known(f->cgroup));
+	mw_out_field(out, "map_count", MW_TYPE_COUNT, mw_cell_known(f->count));
+	mw_out_field(out, "cgroup_inode", MW_TYPE_COUNT, mw_cell_known(f->cgroup));
 	mw_out_object_end(out);
 	return NULL;
 }
@@ -364,7 +359,7 @@ static struct mw_err *range_row(struct mw_out *out, const struct mw_page_answer 
 		mw_cell_u(f->addr),
 		mw_cell_s(seg ? mw_buf_str(&state) : "not mapped"),
 		mw_cell_if(f->pfn, f->pfn),
-		known(f->count),
+		mw_cell_known(f->count),
 		f->flags == UNKNOWN ? mw_cell_null() : mw_cell_s(mw_buf_str(&flags)),
 		seg ? mw_cell_s(mw_class_key(seg->class)) : mw_cell_null(),
 	};
@@ -484,7 +479,7 @@ static struct mw_err *same_row(struct mw_out *out, const struct mw_page_same *ro
 		mw_cell_if(row->frame.pfn, row->frame.pfn),
 		mw_cell_if(row->frame.pfn,
 			   (uint64_t)rows[first_with(rows, i)].process->pid),
-		known(row->frame.count),
+		mw_cell_known(row->frame.count),
 		mw_cell_if(row->has_value, row->value),
 	};
 	mw_out_row(out, cells, MW_PLAIN);

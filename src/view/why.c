@@ -10,11 +10,6 @@
 
 #define UNKNOWN UINT64_MAX
 
-static struct mw_cell known(uint64_t bytes)
-{
-	return mw_cell_if(bytes != UNKNOWN, bytes);
-}
-
 /* Nothing but the totals of status could be read. */
 static bool is_blind(const struct mw_explanation *ex)
 {
@@ -31,11 +26,11 @@ static void totals_fields(struct mw_out *out, const struct mw_explanation *ex)
 	bool swap = sum->have & MW_HAVE_SWAP;
 	mw_out_field(out, "rss", MW_TYPE_BYTES, mw_cell_if(rss, ex->account.rss));
 	mw_out_field(out, "pss", MW_TYPE_BYTES,
-		     pss ? mw_cell_u(mw_counts_pss(sum)) : known(t->rollup_pss));
+		     pss ? mw_cell_u(mw_counts_pss(sum)) : mw_cell_known(t->rollup_pss));
 	mw_out_field(out, "uss", MW_TYPE_BYTES,
-		     uss ? mw_cell_u(sum->uss) : known(t->rollup_uss));
+		     uss ? mw_cell_u(sum->uss) : mw_cell_known(t->rollup_uss));
 	mw_out_field(out, "swap", MW_TYPE_BYTES,
-		     swap ? mw_cell_u(sum->swap) : known(p->vm_swap));
+		     swap ? mw_cell_u(sum->swap) : mw_cell_known(p->vm_swap));
 	mw_out_field(out, "engine", MW_TYPE_TEXT,
 		     mw_cell_s(is_blind(ex)                   ? "status"
 			       : t->engine == MW_ENGINE_SMAPS ? "smaps"
@@ -57,9 +52,9 @@ static void account_row(struct mw_out *out, const struct mw_bucket *b, uint64_t 
 		mw_cell_s(b->title),
 		mw_cell_u(b->bytes),
 		mw_cell_u(mw_view_share(b->bytes, rss)),
-		known(b->private_bytes),
-		known(b->shared_bytes),
-		known(b->swap),
+		mw_cell_known(b->private_bytes),
+		mw_cell_known(b->shared_bytes),
+		mw_cell_known(b->swap),
 		mw_cell_u(b->n),
 		mw_cell_u(mw_view_share(b->bytes, rss)),
 	};
@@ -146,7 +141,7 @@ static void outside_table(struct mw_out *out, const struct mw_account *account)
 	mw_out_table(out, &table);
 	for (size_t i = 0; i < account->n_outside; i++) {
 		const struct mw_outside *o = &account->outside[i];
-		struct mw_cell cells[] = { mw_cell_s(o->cause), known(o->bytes),
+		struct mw_cell cells[] = { mw_cell_s(o->cause), mw_cell_known(o->bytes),
 					   mw_cell_s(o->how) };
 		mw_out_row(out, cells, MW_PLAIN);
 	}

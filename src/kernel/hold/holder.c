@@ -15,14 +15,6 @@ enum {
 	LONG_MS = 1 << 30, /* twelve days */
 };
 
-uint64_t mw_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 int mw_ms_left(uint64_t since_ns, uint64_t after_ms)
 {
 	uint64_t end = since_ns + after_ms * 1000000, now = mw_now_ns();

@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include "base/clock.h"
+
 #include "kernel/hold/registers.h"
 
 #include <stdbool.h>
@@ -81,9 +83,6 @@ enum mw_holder_event {
 	MW_EVENT_TIMEOUT,
 	MW_EVENT_ENDED, /* the target */
 };
-
-/* The time, for measuring. */
-uint64_t mw_now_ns(void);
 
 /* Milliseconds from now to `after_ms` past `since_ns`, rounded up, never negative. */
 int mw_ms_left(uint64_t since_ns, uint64_t after_ms);

@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct mw_cell known(uint64_t n)
-{
-	return mw_cell_if(n != MW_FLEET_UNKNOWN, n);
-}
-
 /* In words, or what says that nothing is known. */
 static const char *bytes_words(uint64_t n, char buf[MW_UNITS_LEN])
 {
@@ -141,7 +136,7 @@ static void put_bytes(struct sheet *sheet, const struct mw_top_opts *opts,
 {
 	bool share = opts->percent && opts->total;
 	put(sheet, keys[0], title, MW_TYPE_BYTES, share ? MW_COL_NO_TEXT : 0,
-	    known(value));
+	    mw_cell_known(value));
 	if (share)
 		put(sheet, keys[1], title, MW_TYPE_SHARE, 0,
 		    mw_cell_if(value != MW_FLEET_UNKNOWN,
@@ -163,7 +158,8 @@ static void put_sizes(struct sheet *sheet, const struct mw_top_opts *opts,
 	put_bytes(sheet, opts, keys[0], "Pss", row->pss);
 	put_bytes(sheet, opts, keys[1], "USS", row->uss);
 	put_bytes(sheet, opts, keys[2], "swap", row->swap);
-	put(sheet, "swap_pss", "", MW_TYPE_BYTES, MW_COL_NO_TEXT, known(row->swap_pss));
+	put(sheet, "swap_pss", "", MW_TYPE_BYTES, MW_COL_NO_TEXT,
+	    mw_cell_known(row->swap_pss));
 	put_bytes(sheet, opts, keys[3], "Rss", row->rss);
 	if (opts->fleet->by != MW_BY_FILE)
 		put_bytes(sheet, opts, keys[4], "tables", row->tables);
@@ -174,11 +170,13 @@ static void put_rates(struct sheet *sheet, const struct mw_fleet *fleet,
 {
 	unsigned growth = fleet->since_ns ? 0 : MW_COL_NO_TEXT;
 	bool has_age = row->age_s != MW_FLEET_UNKNOWN;
-	put(sheet, "faults", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, known(row->faults));
-	put(sheet, "faults_per_s", "faults/s", MW_TYPE_COUNT, 0, known(row->fault_rate));
+	put(sheet, "faults", "", MW_TYPE_COUNT, MW_COL_NO_TEXT,
+	    mw_cell_known(row->faults));
+	put(sheet, "faults_per_s", "faults/s", MW_TYPE_COUNT, 0,
+	    mw_cell_known(row->fault_rate));
 	put(sheet, "growth_per_min", "growth/min", MW_TYPE_DELTA, growth,
 	    row->has_growth ? mw_cell_i(row->growth) : mw_cell_null());
-	put(sheet, "age_s", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, known(row->age_s));
+	put(sheet, "age_s", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, mw_cell_known(row->age_s));
 	put(sheet, "", "age", MW_TYPE_TEXT, MW_COL_NO_DATA,
 	    has_age ? mw_cell_s(mw_top_age(row->age_s, sheet->age)) : mw_cell_null());
 }
@@ -192,7 +190,7 @@ static void put_process(struct sheet *sheet, const struct mw_fleet_row *row)
 	    mw_cell_if(row->have != 0, (uint64_t)row->ppid));
 	put(sheet, "user", "user", MW_TYPE_TEXT, 0,
 	    has_user ? mw_cell_s(row->user) : mw_cell_null());
-	put(sheet, "uid", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, known(row->uid));
+	put(sheet, "uid", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, mw_cell_known(row->uid));
 }
 
 /* One row, with the columns it stands under. */
@@ -213,7 +211,7 @@ static void lay_out(struct sheet *sheet, const struct mw_fleet *fleet,
 		put_rates(sheet, fleet, row);
 	if (by == MW_BY_PROCESS) {
 		put(sheet, "threads", "", MW_TYPE_COUNT, MW_COL_NO_TEXT,
-		    known(row->threads));
+		    mw_cell_known(row->threads));
 		put(sheet, "name", "", MW_TYPE_TEXT, MW_COL_NO_TEXT,
 		    mw_cell_s(row->name));
 		put(sheet, "command", "command", MW_TYPE_TEXT, MW_COL_TRUNC,
@@ -268,9 +266,9 @@ static void fields(struct mw_out *out, const struct mw_fleet *fleet,
 	mw_out_field(out, "processes", MW_TYPE_COUNT, mw_cell_u(fleet->all.n));
 	mw_out_field(out, "groups", MW_TYPE_COUNT, mw_cell_u(fleet->n_groups));
 	mw_out_field(out, "read", MW_TYPE_COUNT, mw_cell_u(fleet->n_read));
-	mw_out_field(out, "pss", MW_TYPE_BYTES, known(t->pss));
-	mw_out_field(out, "uss", MW_TYPE_BYTES, known(t->uss));
-	mw_out_field(out, "rss", MW_TYPE_BYTES, known(t->rss));
+	mw_out_field(out, "pss", MW_TYPE_BYTES, mw_cell_known(t->pss));
+	mw_out_field(out, "uss", MW_TYPE_BYTES, mw_cell_known(t->uss));
+	mw_out_field(out, "rss", MW_TYPE_BYTES, mw_cell_known(t->rss));
 	mw_out_field(out, "unread_rss", MW_TYPE_BYTES, mw_cell_u(fleet->unread_rss));
 	mw_out_object_end(out);
 	mw_out_object(out, "cost");
