@@ -196,8 +196,7 @@ struct mw_err *mw_heap_take(const struct mw_snapshot *snap,
 			    struct mw_heap **ret) MW_MUST_USE;
 void mw_heap_free(struct mw_heap *heap);
 
-/* Short names for JSON and tables: "live", "trimmable", …; "walked", … */
-const char *mw_use_name(enum mw_use use);
+/* For JSON and tables: "walked", … */
 const char *mw_depth_name(enum mw_depth depth);
 
 static inline void mw_heap_auto_free(struct mw_heap **heap)

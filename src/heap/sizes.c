@@ -23,16 +23,6 @@ uint64_t mw_size_class_max(unsigned class)
 	return (UINT64_C(1) << shift) + ((uint64_t)(step + 1) << (shift - 3));
 }
 
-const char *mw_use_name(enum mw_use use)
-{
-	static const char *const names[MW_USE_COUNT] = {
-		[MW_USE_LIVE] = "live",         [MW_USE_TRIMMABLE] = "trimmable",
-		[MW_USE_PINNED] = "pinned",     [MW_USE_UNTRIMMABLE] = "untrimmable",
-		[MW_USE_OVERHEAD] = "overhead", [MW_USE_UNKNOWN] = "unknown",
-	};
-	return (unsigned)use < MW_USE_COUNT ? names[use] : "";
-}
-
 const char *mw_depth_name(enum mw_depth depth)
 {
 	static const char *const names[] = { "recognised", "counted", "walked" };

@@ -12,11 +12,6 @@
 
 #define UNKNOWN UINT64_MAX
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 /* A number alone in a file; "max" and what is missing are UNKNOWN. */
 static uint64_t read_number(struct mw_source *src, pid_t pid, enum mw_file file)
 {
@@ -43,8 +38,6 @@ static void read_stat(struct mw_source *src, pid_t pid, struct mw_cgroup *cg)
 	cg->mapped =
 		mw_keyed_number(bytes, len, v2 ? "file_mapped" : "total_mapped_file");
 	cg->kernel = mw_keyed_number(bytes, len, "kernel");
-	cg->slab = mw_keyed_number(bytes, len, "slab");
-	cg->sock = mw_keyed_number(bytes, len, "sock");
 }
 
 /* The path in the line of the memory controller, or of v2; "" without one. */
@@ -84,7 +77,7 @@ struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid, struct mw_cgroup
 	read_stat(src, pid, &cg);
 	/* v1 counts memory and swap together. */
 	if (cg.v1 && cg.swap != UNKNOWN)
-		cg.swap = less(cg.swap, cg.usage);
+		cg.swap = mw_less(cg.swap, cg.usage);
 	*ret = cg;
 	return NULL;
 }
@@ -136,10 +129,10 @@ struct mw_err *mw_cgroup_bridge(struct mw_source *src, pid_t pid,
 		return err;
 	uint64_t anon = cg->anon == UNKNOWN ? 0 : cg->anon;
 	uint64_t file = cg->file == UNKNOWN ? 0 : cg->file;
-	bridge.unmapped = less(file, cg->mapped == UNKNOWN ? 0 : cg->mapped);
-	bridge.kernel = less(cg->usage, anon + file);
+	bridge.unmapped = mw_less(file, cg->mapped == UNKNOWN ? 0 : cg->mapped);
+	bridge.kernel = mw_less(cg->usage, anon + file);
 	bridge.elsewhere = (int64_t)bridge.pss -
-			   (int64_t)less(cg->usage, bridge.unmapped + bridge.kernel);
+			   (int64_t)mw_less(cg->usage, bridge.unmapped + bridge.kernel);
 	*ret = bridge;
 	return NULL;
 }

@@ -42,11 +42,6 @@ static uint64_t known(uint64_t n)
 	return n == UNKNOWN ? 0 : n;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 /* clang-format off */
 static const struct {
 	const char *key;
@@ -62,14 +57,11 @@ static const struct {
 	FIELD("SecPageTables", sec_page_tables), FIELD("KernelStack", kernel_stack),
 	FIELD("Percpu", percpu), FIELD("Hugetlb", hugetlb),
 	FIELD("HugePages_Total", hugepages_total), FIELD("Hugepagesize", hugepage_size),
-	FIELD("Zswap", zswap), FIELD("Zswapped", zswapped),
+	FIELD("Zswap", zswap),
 	FIELD("SwapTotal", swap_total), FIELD("SwapFree", swap_free),
 	FIELD("LowTotal", low_total), FIELD("LowFree", low_free),
 	FIELD("HighTotal", high_total), FIELD("HighFree", high_free),
 	FIELD("CommitLimit", commit_limit), FIELD("Committed_AS", committed),
-	FIELD("KReclaimable", k_reclaimable), FIELD("Inactive(file)", inactive_file),
-	FIELD("Active(file)", active_file), FIELD("Dirty", dirty),
-	FIELD("Writeback", writeback), FIELD("Mlocked", mlocked),
 #undef FIELD
 };
 /* clang-format on */
@@ -100,13 +92,12 @@ static bool read_quietly(struct mw_source *src, enum mw_file file, struct mw_buf
 static void read_vmstat(struct mw_source *src, struct mw_machine *m)
 {
 	mw_auto_buf text = { 0 };
-	m->swap_in = m->swap_out = m->major_faults = m->oom_kills = UNKNOWN;
+	m->swap_in = m->swap_out = m->oom_kills = UNKNOWN;
 	if (!read_quietly(src, MW_FILE_VMSTAT, &text))
 		return;
 	const char *bytes = mw_buf_str(&text);
 	m->swap_in = mw_keyed_number(bytes, text.len, "pswpin");
 	m->swap_out = mw_keyed_number(bytes, text.len, "pswpout");
-	m->major_faults = mw_keyed_number(bytes, text.len, "pgmajfault");
 	m->oom_kills = mw_keyed_number(bytes, text.len, "oom_kill");
 }
 
@@ -158,12 +149,12 @@ static void split(struct mw_machine *m)
 	part[MW_PART_FREE] = m->free;
 	part[MW_PART_ANON] = known(m->anon);
 	part[MW_PART_SHMEM] = known(m->shmem);
-	part[MW_PART_FILES] = less(known(m->cached), known(m->shmem));
+	part[MW_PART_FILES] = mw_less(known(m->cached), known(m->shmem));
 	part[MW_PART_BUFFERS] = known(m->buffers);
 	part[MW_PART_SLAB_CACHE] = known(m->s_reclaimable);
 	part[MW_PART_SLAB] = m->s_unreclaim != UNKNOWN
 				     ? m->s_unreclaim
-				     : less(known(m->slab), known(m->s_reclaimable));
+				     : mw_less(known(m->slab), known(m->s_reclaimable));
 	part[MW_PART_PAGETABLES] = known(m->page_tables) + known(m->sec_page_tables);
 	part[MW_PART_STACKS] = known(m->kernel_stack);
 	part[MW_PART_PERCPU] = known(m->percpu);
@@ -173,8 +164,8 @@ static void split(struct mw_machine *m)
 	part[MW_PART_UNACCOUNTED] = 0;
 	for (unsigned i = 0; i < MW_PART_UNACCOUNTED; i++)
 		sum += part[i];
-	part[MW_PART_UNACCOUNTED] = less(m->total, sum);
-	m->overcount = less(sum, m->total);
+	part[MW_PART_UNACCOUNTED] = mw_less(m->total, sum);
+	m->overcount = mw_less(sum, m->total);
 }
 
 struct mw_err *mw_machine_read(struct mw_source *src, struct mw_machine *ret)
@@ -212,7 +203,7 @@ enum mw_stage mw_machine_stage(const struct mw_machine *m)
 		return MW_STAGE_OOM;
 	if (waits || left < m->total / 20)
 		return MW_STAGE_TIGHT;
-	if (less(swap_total, swap_free) > swap_total / 10)
+	if (mw_less(swap_total, swap_free) > swap_total / 10)
 		return MW_STAGE_SWAP;
 	return m->free < m->total / 10 ? MW_STAGE_CACHE : MW_STAGE_FREE;
 }

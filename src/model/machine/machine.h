@@ -38,9 +38,8 @@ struct mw_machine {
 	uint64_t total, free, available, buffers, cached, swap_cached, shmem, slab,
 		s_reclaimable, s_unreclaim, anon, page_tables, sec_page_tables,
 		kernel_stack, percpu, hugetlb, hugepages_total, hugepage_size, zswap,
-		zswapped, swap_total, swap_free, low_total, low_free, high_total,
-		high_free, commit_limit, committed, k_reclaimable, inactive_file,
-		active_file, dirty, writeback, mlocked;
+		swap_total, swap_free, low_total, low_free, high_total, high_free,
+		commit_limit, committed;
 	uint64_t part[MW_PART_COUNT]; /* sum to total + overcount */
 	uint64_t overcount; /* counters that overlap, or moved while they were read */
 	uint64_t zram;      /* bytes of memory that compressed swap devices take */
@@ -60,7 +59,7 @@ struct mw_cgroup {
 	bool v1;
 	char path[MW_CGROUP_PATH]; /* of the process's own group */
 	uint64_t usage, limit, swap;
-	uint64_t anon, file, shmem, kernel, slab, sock, mapped; /* of memory.stat */
+	uint64_t anon, file, shmem, kernel, mapped; /* of memory.stat */
 };
 
 /* NOTFOUND when it is in none, or none can be seen. */
