@@ -195,28 +195,13 @@ static struct mw_err *take_entry(struct pass *pass, const struct mw_smaps_entry 
 	return NULL;
 }
 
-/* The last mapping of a piece may go on in the next: where its first line begins. */
-static const char *last_entry(const char *text, const char *end)
-{
-	const char *eol = end;
-	while (eol > text) {
-		const char *line = eol - 1;
-		while (line > text && line[-1] != '\n')
-			line--;
-		if (line < end &&
-		    ((*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f')))
-			return line;
-		eol = line;
-	}
-	return text;
-}
-
 static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool last,
 				 size_t *used)
 {
 	struct pass *pass = ctx;
 	struct mw_smaps_entry entry;
-	const char *pos = text, *end = last ? text + len : last_entry(text, text + len);
+	const char *pos = text,
+		   *end = last ? text + len : mw_smaps_last(text, text + len);
 	if (pass->counts && !pass->begun)
 		pass->snap->regions.n = 0;
 	pass->begun = true;

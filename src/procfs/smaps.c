@@ -178,3 +178,18 @@ bool mw_smaps_next(const char **pos, const char *end, struct mw_smaps_entry *ret
 	*pos = at;
 	return true;
 }
+
+const char *mw_smaps_last(const char *text, const char *end)
+{
+	const char *eol = end;
+	while (eol > text) {
+		const char *line = eol - 1;
+		while (line > text && line[-1] != '\n')
+			line--;
+		if (line < end &&
+		    ((*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f')))
+			return line;
+		eol = line;
+	}
+	return text;
+}

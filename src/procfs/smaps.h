@@ -50,3 +50,9 @@ struct mw_smaps_entry {
  * and at a line that is no maps line (*pos then stays on it: *pos < end says broken).
  */
 bool mw_smaps_next(const char **pos, const char *end, struct mw_smaps_entry *ret);
+
+/*
+ * Where the last entry of a piece of smaps begins: it may go on in the next piece.
+ * `text` when no entry begins behind it.
+ */
+const char *mw_smaps_last(const char *text, const char *end);

@@ -6,7 +6,7 @@
  */
 #include "base/num.h"
 #include "base/vec.h"
-#include "procfs/maps.h"
+#include "procfs/smaps.h"
 #include "view/pmap/pmap.h"
 #include <memwhy/perms.h>
 
@@ -173,26 +173,13 @@ static struct mw_err *take_entry(struct table *table, const char **pos, const ch
 	return err ? err : keep(table, &row, values);
 }
 
-/* Where the last entry begins: it may go on in the next piece. */
-static const char *last_entry(const char *text, const char *end)
-{
-	const char *line = end;
-	while (line > text) {
-		const char *before = memrchr(text, '\n', (size_t)(line - text) - 1);
-		line = before ? before + 1 : text;
-		if (line < end && !is_key(line))
-			break;
-	}
-	return line;
-}
-
 static struct mw_err *take_piece(void *ctx, const char *text, size_t len, bool last,
 				 size_t *used)
 {
 	const char *pos = text, *end = text + len;
 	struct mw_err *err = NULL;
 	if (!last && len)
-		end = last_entry(text, end);
+		end = mw_smaps_last(text, end);
 	while (!err && pos < end)
 		err = take_entry(ctx, &pos, end);
 	*used = (size_t)(pos - text);

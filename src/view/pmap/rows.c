@@ -109,14 +109,11 @@ static struct mw_err *take_smaps(void *ctx, const char *text, size_t len, bool l
 	struct rows *rows = ctx;
 	struct mw_smaps_entry entry;
 	const char *pos = text, *end = text + len;
+	if (!last)
+		end = mw_smaps_last(text, end);
 	while (pos < end) {
-		const char *begin = pos;
 		if (!mw_smaps_next(&pos, end, &entry))
 			return broken("smaps");
-		if (pos >= end && !last) {
-			pos = begin;
-			break;
-		}
 		uint64_t dirty = entry.bytes[MW_KEY_SHARED_DIRTY] +
 				 entry.bytes[MW_KEY_PRIVATE_DIRTY];
 		struct mw_err *err = add_row(rows, &entry.map,
