@@ -19,8 +19,7 @@ enum mw_class {
 	MW_CLASS_UNKNOWN,
 	/* Parts of ELF objects. Five kinds for each of executable, library, loader. */
 	MW_CLASS_EXE_TEXT,
-	MW_CLASS_EXE_RODATA, /* also headers, notes, unwind tables: all read-only non-code
-			      */
+	MW_CLASS_EXE_RODATA, /* and headers, notes, unwind tables: all that is read only */
 	MW_CLASS_EXE_RELRO,
 	MW_CLASS_EXE_DATA,
 	MW_CLASS_EXE_BSS,
@@ -127,6 +126,9 @@ struct mw_err *mw_classify(const struct mw_snapshot *snap, const struct mw_heap 
 			   struct mw_layout **ret) MW_MUST_USE;
 void mw_layout_free(struct mw_layout *layout);
 const struct mw_segment *mw_layout_segments(const struct mw_layout *layout, size_t *n);
+
+/* The index of the first segment that ends above `addr`; their number when none does. */
+size_t mw_layout_from(const struct mw_layout *layout, uint64_t addr);
 const struct mw_gap *mw_layout_gaps(const struct mw_layout *layout, size_t *n);
 
 /* Why bytes are resident: coarser than classes, one row of the account each. */

@@ -437,3 +437,16 @@ const struct mw_gap *mw_layout_gaps(const struct mw_layout *layout, size_t *n)
 	*n = layout->gaps.n;
 	return layout->gaps.items;
 }
+
+size_t mw_layout_from(const struct mw_layout *layout, uint64_t addr)
+{
+	size_t lo = 0, hi = layout->segments.n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (layout->segments.items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}

@@ -9,20 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The index of the segment that holds addr, or of the first one after it. */
-static size_t segment_from(const struct mw_segment *segs, size_t n, uint64_t addr)
-{
-	size_t lo = 0, hi = n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (segs[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static bool is_elf_class(enum mw_class class)
 {
 	return class >= MW_CLASS_EXE_TEXT && class <= MW_CLASS_LOADER_BSS;
@@ -99,7 +85,7 @@ struct mw_err *mw_view_at(struct mw_out *out, const struct mw_map_answer *answer
 	size_t n;
 	const struct mw_segment *segs = mw_layout_segments(answer->layout, &n);
 	const struct mw_region *region = mw_snapshot_find(answer->snap, addr);
-	size_t at = segment_from(segs, n, addr);
+	size_t at = mw_layout_from(answer->layout, addr);
 	const struct mw_segment *seg = region && at < n ? &segs[at] : NULL;
 	struct mw_place place = { 0 };
 	struct mw_map_rows near = { 0 };

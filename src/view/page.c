@@ -48,17 +48,9 @@ static bool add_flags(struct mw_buf *text, uint64_t flags)
 
 static const struct mw_segment *segment_at(const struct mw_layout *layout, uint64_t addr)
 {
-	size_t n, lo = 0;
+	size_t n, at = mw_layout_from(layout, addr);
 	const struct mw_segment *segs = mw_layout_segments(layout, &n);
-	size_t hi = n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (segs[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < n && segs[lo].start <= addr ? &segs[lo] : NULL;
+	return at < n && segs[at].start <= addr ? &segs[at] : NULL;
 }
 
 static bool add_place(struct mw_buf *text, const struct mw_segment *seg,
