@@ -33,7 +33,7 @@ PUBLIC = {"err.h": "base", "perms.h": "base", "wire.h": "base", "source.h": "ker
           "features.h": "kernel", "files.h": "kernel", "hold.h": "kernel",
           "counts.h": "model", "snapshot.h": "model", "heap.h": "heap",
           "leaks.h": "heap",
-          "event.h": "trace", "explain.h": "explain"}
+          "event.h": "trace", "classify.h": "explain", "explain.h": "explain"}
 
 PRINTERS = {"out", "cli", "tui"}
 # (what, where it is allowed, pattern, whether strings count)
