@@ -21,19 +21,19 @@ LAYERS = {
     "out": 1, "procfs": 1, "kernel": 1, "sim": 1,
     "model": 2,
     "symbols": 3, "heap": 3, "trace": 3,
-    "store": 4, "explain": 4,
+    "store": 4, "explain": 4, "lab": 4,
     "view": 5,
     "tui": 6, "serve": 6, "cli": 6,
 }
 OUTSIDERS = {"agents", "labs"}
-SIDEWAYS = {("heap", "symbols"), ("cli", "tui")}
+SIDEWAYS = {("heap", "symbols"), ("lab", "explain"), ("cli", "tui")}
 
 # Which folder a public header speaks for: whoever may include that, may include it.
 PUBLIC = {"err.h": "base", "perms.h": "base", "wire.h": "base", "source.h": "kernel",
           "features.h": "kernel", "files.h": "kernel", "hold.h": "kernel",
           "counts.h": "model", "snapshot.h": "model", "heap.h": "heap",
           "leaks.h": "heap",
-          "event.h": "trace", "classify.h": "explain", "explain.h": "explain"}
+          "event.h": "trace", "classify.h": "explain", "explain.h": "explain", "lab.h": "lab"}
 
 PRINTERS = {"out", "cli", "tui"}
 # (what, where it is allowed, pattern, whether strings count)
