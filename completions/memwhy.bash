@@ -42,7 +42,7 @@ _memwhy_options()
 	leaks) printf '%s' "$common $stop --no-stop --snapshot --largest --core --exe
 		-a --all --diff --suppressions --threshold --possible --no-contents" ;;
 	map) printf '%s' "$common $look --core --exe -a --all --summary --at --pages
-		--sort --class --diff --watch --count" ;;
+		--sort --class --diff --watch --count --pmap" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
 	page) printf '%s' "$common $stop --same" ;;
 	pmap) printf '%s' "$common -x --extended -X --more -d --device -q --quiet -p

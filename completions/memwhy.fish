@@ -156,6 +156,7 @@ complete -c memwhy -n '__memwhy_is map' -l class -x -a "$classes" -d 'only this 
 complete -c memwhy -n '__memwhy_is map' -l diff -r -F -d 'compare with an earlier answer'
 complete -c memwhy -n '__memwhy_is map' -l watch -d 'again and again'
 complete -c memwhy -n '__memwhy_is map' -l count -x -d 'end --watch after so many times'
+complete -c memwhy -n '__memwhy_is map' -l pmap -d 'be pmap: all that follows is its command line'
 
 # page
 complete -c memwhy -n '__memwhy_is page' -l same -d "one address in several processes"

@@ -16,7 +16,7 @@ static const enum mw_opt_id opts[] = {
 	MW_OPT_ALL,     MW_OPT_SUMMARY,  MW_OPT_AT,     MW_OPT_PAGES,       MW_OPT_SORT,
 	MW_OPT_CLASS,   MW_OPT_DIFF,     MW_OPT_WATCH,  MW_OPT_COUNT_TIMES, MW_OPT_STOP,
 	MW_OPT_LARGEST, MW_OPT_MAX_STOP, MW_OPT_ENGINE, MW_OPT_JOBS,        MW_OPT_CORE,
-	MW_OPT_EXE,     MW_OPT_END,
+	MW_OPT_EXE,     MW_OPT_PMAP,     MW_OPT_END,
 };
 
 /* The largest earlier answer that is read: 60,000 regions take some 20 MiB. */
