@@ -31,6 +31,8 @@ sys.stdin.read()
 TREES = {
     "linux-6.1-perl": ["perl", "-e", "$| = 1; my %h = map { $_ => 'x' x 50 } 1 .. 9000; "
                        "print qq(ready\\n); <STDIN>"],
+    # With vm.py --nodes 2.
+    "linux-6.1-numa": ["perl", "-e", "$| = 1; print qq(ready\\n); <STDIN>"],
     "linux-6.1-swapped": ["/usr/bin/python3", "-I", "-S", "-c", HALF],
 }
 ZRAM = pathlib.Path("/sys/block/zram0")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs the live tests on Debian 12's own kernel (6.1) with swap, in a virtual machine.
 
-usage: vm.py [--build DIR] [--place DIR] [--accel tcg|kvm] [TEST|'TEST CASE...'...]
+usage: vm.py [--build DIR] [--place DIR] [--accel tcg|kvm] [--nodes N]
+             [TEST|'TEST CASE...'...]
        vm.py [...] record | 'record TREE...'    records the trees linux-6.1-* anew
 
 That kernel has no PAGEMAP_SCAN, no PROCMAP_QUERY and no guard pages, and it has
@@ -159,7 +160,16 @@ def make_scratch(image, build, tests):
         run("mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", srv, image)
 
 
-def boot(place, accel):
+def memory_of(nodes):
+    """Arguments for a machine of one memory, or of several nodes with a processor each."""
+    argv = ["-m", str(MEMORY_MIB), "-smp", str(max(nodes, 2))]
+    for node in range(nodes if nodes > 1 else 0):
+        argv += ["-object", f"memory-backend-ram,id=node{node},size={MEMORY_MIB // nodes}M",
+                 "-numa", f"node,memdev=node{node},cpus={node}"]
+    return argv
+
+
+def boot(place, accel, nodes):
     """Runs the machine until it switches itself off; its console is printed."""
     kernel = place / "kernel"
     swap = place / "swap.img"
@@ -168,7 +178,7 @@ def boot(place, accel):
         file.truncate(SWAP_MIB << 20)
     disks = [("root.ext2", ",snapshot=on"), ("scratch.ext4", ""), ("swap.img", "")]
     argv = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-serial", "stdio",
-            "-no-reboot", "-m", str(MEMORY_MIB), "-smp", "2",
+            "-no-reboot", *memory_of(nodes),
             "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
             "-cpu", "max" if accel == "tcg" else "host",
             "-kernel", next((kernel / "boot").glob("vmlinuz-*")),
@@ -203,6 +213,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build-test")
     parser.add_argument("--place", type=pathlib.Path, default=ROOT / "build-vm")
     parser.add_argument("--accel", default="tcg")
+    parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("tests", nargs="*", default=TESTS)
     args = parser.parse_args()
     need_tools()
@@ -212,7 +223,7 @@ def main():
     once(place / "root.ext2", make_root)
     make_initramfs(place / "initramfs", kernel)
     make_scratch(place / "scratch.ext4", args.build, args.tests)
-    boot(place, args.accel)
+    boot(place, args.accel, args.nodes)
     shutil.rmtree(place / "results", ignore_errors=True)
     run("debugfs", "-R", f"rdump /results {place}", place / "scratch.ext4",
         stderr=subprocess.DEVNULL)
