@@ -58,7 +58,8 @@ def machine():
 def record(name):
     """recorded"""
     swapped = name == "linux-6.1-swapped"
-    if name == "linux-6.1-numa" and not pathlib.Path("/sys/devices/system/node/node1").exists():
+    nodes = pathlib.Path("/sys/devices/system/node")
+    if name == "linux-6.1-numa" and not (nodes / "node1").exists():
         raise live.Skip("a machine of two nodes is wanted: vm.py --nodes 2")
     with machine() if swapped else contextlib.nullcontext(), \
             live.Target(TREES[name], env={"LC_ALL": "C", "PATH": "/usr/bin"}) as target:
