@@ -187,6 +187,13 @@ const struct mw_gap *mw_snapshot_gaps(const struct mw_snapshot *snap, size_t *n)
 const struct mw_region *mw_snapshot_find(const struct mw_snapshot *snap, uint64_t addr);
 
 /*
+ * The index of the region's first run that ends above `addr`; that after its last when
+ * there is none.
+ */
+size_t mw_region_run(const struct mw_snapshot *snap, const struct mw_region *region,
+		     uint64_t addr);
+
+/*
  * Counts the pages of [start, end) of one region from its runs. Without runs (engine
  * smaps) the whole region gives its own counters, a part of it counts with have = 0.
  * Pss of a part is known by frames, or where smaps leaves only one possible answer.

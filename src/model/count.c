@@ -56,10 +56,10 @@ static void count_run(struct mw_counts *counts, const struct mw_page_run *run, u
 		counts->hugetlb += n * page;
 }
 
-/* The first of the region's runs that ends after addr. */
-static size_t run_from(const struct mw_snapshot *snap, const struct mw_region *region,
-		       uint64_t addr, uint64_t page)
+size_t mw_region_run(const struct mw_snapshot *snap, const struct mw_region *region,
+		     uint64_t addr)
 {
+	uint64_t page = mw_source_facts(snap->src)->page_size;
 	size_t lo = region->first_run, hi = lo + region->n_runs;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -81,7 +81,7 @@ static struct mw_counts count_runs(const struct mw_snapshot *snap,
 					    MW_HAVE_PSS | MW_HAVE_SWAP | MW_HAVE_HUGE |
 					    MW_HAVE_HUGETLB };
 	size_t stop = region->first_run + region->n_runs;
-	for (size_t i = run_from(snap, region, start, page); i < stop; i++) {
+	for (size_t i = mw_region_run(snap, region, start); i < stop; i++) {
 		const struct mw_page_run *run = &snap->runs.items[i];
 		uint64_t run_end = run->start + run->n_pages * page;
 		if (run->start >= end)

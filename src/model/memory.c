@@ -35,21 +35,6 @@ void mw_memory_deinit(struct mw_memory *mem)
 	mem->cap = mem->window_len = 0;
 }
 
-/* The first of the region's runs that ends above `addr`; `n` when there is none. */
-static size_t first_run(const struct mw_page_run *runs, size_t n, uint64_t addr,
-			uint64_t page)
-{
-	size_t lo = 0, hi = n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (runs[mid].start + runs[mid].n_pages * page <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static void look_in_runs(struct mw_memory *mem, const struct mw_region *region,
 			 uint64_t addr, uint64_t page)
 {
@@ -62,9 +47,8 @@ static void look_in_runs(struct mw_memory *mem, const struct mw_region *region,
 	if (!runs || region->first_run > n_runs ||
 	    region->n_runs > n_runs - region->first_run)
 		return;
-	runs += region->first_run;
-	size_t i = first_run(runs, region->n_runs, addr, page);
-	if (i == region->n_runs)
+	size_t i = mw_region_run(mem->snap, region, addr);
+	if (i == region->first_run + region->n_runs)
 		return;
 	if (runs[i].start > addr) {
 		mem->end = runs[i].start;

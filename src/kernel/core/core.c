@@ -42,19 +42,8 @@ struct mw_err *mw_core_check_pid(const struct mw_core *core, pid_t pid)
 
 bool mw_core_has_thread(const struct mw_core *core, pid_t tid)
 {
-	size_t lo = 0, hi = core->threads.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (core->threads.items[mid].tid < tid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	/* A core that lost its notes still has the process, by a number. */
-	return core->threads.n
-		       ? lo < core->threads.n && core->threads.items[lo].tid == tid
-		       : tid == core->pid;
+	return core->threads.n ? mw_core_thread(core, tid) != NULL : tid == core->pid;
 }
 
 /* The program: where the core says it was, else as it was started, else as given. */

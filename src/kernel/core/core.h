@@ -158,6 +158,9 @@ struct mw_core_region *mw_core_region_at(const struct mw_core *core, uint64_t ad
 /* The value of an AT_* entry of the auxiliary vector; false without one. */
 bool mw_core_auxv(const struct mw_core *core, uint64_t type, uint64_t *ret);
 
+/* The notes of a thread; NULL when the core has none. */
+const struct mw_core_thread *mw_core_thread(const struct mw_core *core, pid_t tid);
+
 /* Where a thread's stack and program pointers were; false when it is not known. */
 bool mw_core_thread_at(const struct mw_core *core, pid_t tid, uint64_t *sp, uint64_t *pc);
 

@@ -262,9 +262,8 @@ bool mw_core_auxv(const struct mw_core *core, uint64_t type, uint64_t *ret)
 	return false;
 }
 
-bool mw_core_thread_at(const struct mw_core *core, pid_t tid, uint64_t *sp, uint64_t *pc)
+const struct mw_core_thread *mw_core_thread(const struct mw_core *core, pid_t tid)
 {
-	uint64_t words[N_REGS];
 	size_t lo = 0, hi = core->threads.n;
 
 	while (lo < hi) {
@@ -274,9 +273,18 @@ bool mw_core_thread_at(const struct mw_core *core, pid_t tid, uint64_t *sp, uint
 		else
 			hi = mid;
 	}
-	if (lo == core->threads.n || core->threads.items[lo].tid != tid ||
-	    !mw_core_read_file(core, core->threads.items[lo].status + STATUS_REGS, words,
-			       sizeof(words)))
+	return lo < core->threads.n && core->threads.items[lo].tid == tid
+		       ? &core->threads.items[lo]
+		       : NULL;
+}
+
+bool mw_core_thread_at(const struct mw_core *core, pid_t tid, uint64_t *sp, uint64_t *pc)
+{
+	uint64_t words[N_REGS];
+	const struct mw_core_thread *thread = mw_core_thread(core, tid);
+
+	if (!thread ||
+	    !mw_core_read_file(core, thread->status + STATUS_REGS, words, sizeof(words)))
 		return false;
 	*sp = words[REG_SP];
 	*pc = words[REG_PC];
