@@ -121,6 +121,9 @@
  *     runtime.h memory.c object.c stack_cache.c    what their classifiers share
  *     jvm.c v8.c go.c python.c
  *     allocators.c jemalloc.c tcmalloc.c mimalloc.c musl.c partition.c rtld.c
+ *   src/lab/              experiments with a program of ours
+ *     expr.[ch] expr_token.[ch] expr_tree.h    expressions of steps files, parsed
+ *     expr_eval.c expr_text.c    what they are worth; texts that have some in them
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c

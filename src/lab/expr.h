@@ -45,13 +45,16 @@ struct mw_err *mw_expr_each_past_in(struct mw_arena *arena, const char *text,
 				    mw_past_fn *fn, void *ctx) MW_MUST_USE;
 
 /*
- * When it is a comparison: its two sides. Else *left is the whole and *right unknown.
- * For telling why a fact is broken.
+ * When it is a comparison: its two sides. Else *left is the whole and *right unknown. Of
+ * an `and`, the first part that does not hold. For telling why a fact is broken.
  */
 struct mw_err *mw_expr_sides(const struct mw_expr *expr, const struct mw_scope *scope,
 			     struct mw_value *left, struct mw_value *right) MW_MUST_USE;
 
-/* When it is a call: its process ("" for the own), name, and values of its arguments. */
+/*
+ * When it is a call: its process ("" for the own), name, and values of its arguments,
+ * of which some may be unknown. Else FORMAT.
+ */
 struct mw_err *mw_expr_call(const struct mw_expr *expr, const struct mw_scope *scope,
 			    const char **process, const char **func,
 			    struct mw_value *args, size_t *n) MW_MUST_USE;
@@ -59,7 +62,8 @@ enum { MW_EXPR_ARGS = 4 };
 
 /*
  * Replaces every {EXPR} of a text by its value: numbers in digits, unknowns as "?". With
- * {about EXPR} a "≈" comes first. "{{" is a brace. FORMAT when one does not parse.
+ * {about EXPR} a "≈" comes before what is known. "{{" is a brace. FORMAT when one does
+ * not parse.
  */
 struct mw_err *mw_expr_fill(const char *text, const struct mw_scope *scope,
 			    const char **ret) MW_MUST_USE;
