@@ -21,6 +21,7 @@ struct mw_file_place {
 	const char *path; /* relative to the scope's directory, no leading slash */
 	enum mw_file_scope scope;
 	const char *v1, *v2; /* of a cgroup: its name there; a recording has `path` */
+	bool one_record;     /* the kernel prints it all at once (single_open) */
 };
 
 /* Where a file lives; NULL when `file` is none of the enum. */

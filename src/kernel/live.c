@@ -14,13 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
-int mw_live_slurp_at(int dir, const char *name, struct mw_buf *out)
+int mw_live_slurp_at(int dir, const char *name, bool one_record, struct mw_buf *out)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno;
-	int errnum = mw_live_slurp(fd, out);
+	int errnum = mw_live_slurp(fd, one_record, out);
 	close(fd);
 	return errnum;
 }
@@ -32,8 +32,8 @@ static struct mw_err *read_machine(struct mw_live *live,
 	bool proc = place->scope == MW_SCOPE_PROC;
 
 	snprintf(name, sizeof(name), "/%s/%s", proc ? "proc" : "sys", place->path);
-	int errnum = proc ? mw_live_slurp_at(live->proc, place->path, out)
-			  : mw_live_slurp_at(AT_FDCWD, name, out);
+	int errnum = mw_live_slurp_at(proc ? live->proc : AT_FDCWD,
+				      proc ? place->path : name, place->one_record, out);
 	return errnum ? mw_err_sys(errnum, name) : NULL;
 }
 
@@ -47,6 +47,19 @@ static int text_errnum(pid_t tid, enum mw_file file, int errnum)
 	return errnum;
 }
 
+/*
+ * To rank all processes only this is read of most: without their directories, which
+ * would double the calls. Not of one that is held open: its number may be another's.
+ */
+static bool read_statm(struct mw_live *live, pid_t pid, struct mw_buf *out)
+{
+	char name[MW_LIVE_NAME];
+
+	snprintf(name, sizeof(name), "%d/statm", (int)pid);
+	return !mw_live_is_open(live, pid) &&
+	       !mw_live_slurp_at(live->proc, name, true, out);
+}
+
 static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid,
 				     enum mw_file file, struct mw_buf *out)
 {
@@ -57,6 +70,8 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 
 	if (pid == 0)
 		return read_machine(live, place, out);
+	if (file == MW_FILE_STATM && read_statm(live, pid, out))
+		return NULL;
 	struct mw_err *err = mw_live_take(live, pid, &proc);
 	if (err)
 		return err;
@@ -72,7 +87,8 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 		snprintf(name, sizeof(name), "task/%d/%s", (int)tid, place->path);
 	else
 		snprintf(name, sizeof(name), "%s", place->path);
-	int errnum = text_errnum(tid, file, mw_live_slurp_at(proc->dir, name, out));
+	int errnum = mw_live_slurp_at(proc->dir, name, place->one_record, out);
+	errnum = text_errnum(tid, file, errnum);
 	if (errnum)
 		err = mw_live_fail(live, proc, name, errnum);
 	mw_live_drop(live, proc);

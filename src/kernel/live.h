@@ -55,6 +55,9 @@ static inline struct mw_live *mw_live_of(struct mw_source *src)
 	return (struct mw_live *)src;
 }
 
+/* Whether its directory is open already. */
+bool mw_live_is_open(struct mw_live *live, pid_t pid);
+
 /* Finds or opens a process; every take needs a drop. NOTFOUND, GONE, DENIED. */
 struct mw_err *mw_live_take(struct mw_live *live, pid_t pid,
 			    struct mw_live_proc **ret) MW_MUST_USE;
@@ -89,11 +92,14 @@ struct mw_err *mw_live_fail(struct mw_live *live, struct mw_live_proc *proc,
 struct mw_err *mw_live_mm_gone(struct mw_live *live, struct mw_live_proc *proc,
 			       const char *name) MW_MUST_USE;
 
-/* Appends everything a descriptor gives, in few calls; closes nothing. 0 or errno. */
-int mw_live_slurp(int fd, struct mw_buf *out);
+/*
+ * Appends everything a descriptor gives, in few calls; closes nothing. 0 or errno.
+ * `one_record`: the kernel prints it all at once, so a read that leaves room is the last.
+ */
+int mw_live_slurp(int fd, bool one_record, struct mw_buf *out);
 
 /* The same of a file below an open directory. */
-int mw_live_slurp_at(int dir, const char *name, struct mw_buf *out);
+int mw_live_slurp_at(int dir, const char *name, bool one_record, struct mw_buf *out);
 
 struct mw_file_place;
 

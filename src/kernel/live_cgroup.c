@@ -83,7 +83,7 @@ static int read_file(const struct group *group, const char *name, struct mw_buf 
 {
 	char path[PATH_MAX + 64];
 	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s", group->path, name);
-	return mw_live_slurp_at(AT_FDCWD, path, out);
+	return mw_live_slurp_at(AT_FDCWD, path, false, out);
 }
 
 static bool has_limit(const struct group *group, const char *name)
@@ -115,7 +115,7 @@ struct mw_err *mw_live_read_cgroup(struct mw_live *live, struct mw_live_proc *pr
 	const struct mw_file_place *limit = mw_file_place(MW_FILE_CGROUP_LIMIT);
 	mw_auto_buf text = { 0 };
 	struct group own, group;
-	int errnum = mw_live_slurp_at(proc->dir, "cgroup", &text);
+	int errnum = mw_live_slurp_at(proc->dir, "cgroup", true, &text);
 	if (errnum)
 		return mw_live_fail(live, proc, "cgroup", errnum);
 	if (!text.len || !find_group(&text, &own))

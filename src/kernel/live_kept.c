@@ -53,7 +53,7 @@ static int add_words(int dir, const char *name, take_line *take, struct mw_words
 
 	if (fd < 0)
 		return errno;
-	int errnum = mw_live_slurp(fd, &text);
+	int errnum = mw_live_slurp(fd, false, &text);
 	close(fd);
 	if (errnum || !text.len)
 		return errnum;

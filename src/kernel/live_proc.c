@@ -113,6 +113,14 @@ static struct mw_live_proc *find(struct mw_live *live, pid_t pid)
 	return NULL;
 }
 
+bool mw_live_is_open(struct mw_live *live, pid_t pid)
+{
+	pthread_mutex_lock(&live->lock);
+	bool ret = find(live, pid) != NULL;
+	pthread_mutex_unlock(&live->lock);
+	return ret;
+}
+
 struct mw_err *mw_live_take(struct mw_live *live, pid_t pid, struct mw_live_proc **ret)
 {
 	struct mw_err *err = NULL;

@@ -20,10 +20,16 @@ enum {
 	SLURP_MAX = 1 << 30,
 };
 
+/* How much the next read asks for. */
+static size_t room_after(const struct mw_buf *out)
+{
+	return out->len < 4 * SLURP_FIRST ? SLURP_FIRST : SLURP_CHUNK;
+}
+
 /* One read into `out`. 0 at the end, -1 with errno. */
 static ssize_t slurp_some(int fd, struct mw_buf *out)
 {
-	size_t room = out->len < 4 * SLURP_FIRST ? SLURP_FIRST : SLURP_CHUNK;
+	size_t room = room_after(out);
 	ssize_t got;
 
 	if (!mw_buf_reserve(out, room)) {
@@ -39,13 +45,16 @@ static ssize_t slurp_some(int fd, struct mw_buf *out)
 	return got;
 }
 
-int mw_live_slurp(int fd, struct mw_buf *out)
+int mw_live_slurp(int fd, bool one_record, struct mw_buf *out)
 {
-	size_t before = out->len;
+	size_t before = out->len, room = room_after(out);
 	ssize_t got;
 	int errnum = 0;
 
 	while ((got = slurp_some(fd, out)) > 0) {
+		if (one_record && (size_t)got < room)
+			break;
+		room = room_after(out);
 		if (out->len - before > SLURP_MAX) {
 			errno = EFBIG;
 			got = -1;
