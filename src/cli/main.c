@@ -35,6 +35,9 @@
  *     hold.[ch]           our side of it
  *     holder.[ch] threads.c registers.[ch]    the child process that does it
  *     copy.c inject.[ch] site.[ch]    a fork of the target, run in it on request
+ *   src/kernel/program/   runs a program of ours, and leaves nothing of it behind
+ *     program.[ch]        our side of it
+ *     keeper.[ch] start.c undo.c    the child process between us and the program
  *   src/kernel/core/      core files
  *     core.[ch]           a core as a source: who, which threads
  *     headers.c notes.c   what is where in the file
