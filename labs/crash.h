@@ -8,6 +8,7 @@
 
 #include "lab.h"
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 struct crash {
@@ -16,6 +17,7 @@ struct crash {
 	int status; /* of its end; -1 when it was a signal */
 	uintptr_t addr;    /* what the kernel names as the fault's address */
 	uintptr_t pc;      /* the instruction */
+	pid_t pid;         /* of the child */
 	const char *tried; /* "read", "write", "execute"; "" when the CPU does not say */
 	char said[200];    /* the first line of what it wrote to standard error */
 };
@@ -56,7 +58,11 @@ LAB_API void crash_handler(int signal, siginfo_t *info, void *context)
 		crash_seen->tried = crash_tried((const ucontext_t *)context);
 	}
 	crash_seen->pc = crash_pc((const ucontext_t *)context);
-	raise(signal); /* blocked until we return; SA_RESETHAND made it deadly */
+	/*
+	 * Blocked until we return, and deadly then because of SA_RESETHAND. Not by
+	 * raise(): what broke may be the memory of libc.
+	 */
+	syscall(SYS_tgkill, crash_seen->pid, crash_seen->pid, signal);
 }
 
 LAB_API void crash_prepare(void)
@@ -78,6 +84,7 @@ LAB_API void crash_prepare(void)
 		sigaction(signals[i], &action, NULL);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core file: the crash is wanted */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	crash_seen->pid = getpid();
 	alarm(20); /* a broken heap may also hang */
 }
 
@@ -173,18 +180,8 @@ LAB_API const char *crash_code(const struct crash *crash)
 	return "other";
 }
 
-/*
- * Tells: `signal` and `code` ("none" when it ended by itself), `status` (-1 after a
- * signal), `fault` (the address), `tried`, `said`; and a line for people.
- */
-LAB_API void crash_tell(const struct crash *crash)
+LAB_API void crash_say(const struct crash *crash)
 {
-	lab_text("signal", crash_signal(crash));
-	lab_text("code", crash_code(crash));
-	lab_value("status", crash->status);
-	lab_addr("fault", (const void *)crash->addr);
-	lab_text("tried", crash->tried);
-	lab_text("said", crash->said);
 	if (!crash->signal)
 		lab_say("the child ended by itself, with status %d", crash->status);
 	else if (crash->signal == SIGSEGV || crash->signal == SIGBUS)
@@ -194,4 +191,24 @@ LAB_API void crash_tell(const struct crash *crash)
 	else
 		lab_say("the child died: %s%s%s", crash_signal(crash),
 			*crash->said ? ": " : "", crash->said);
+}
+
+/*
+ * Tells: a line for people; `signal` and `code` ("none" when it ended by itself),
+ * `status`
+ * (-1 after a signal), `fault` (the address), `said`; `tried` where the CPU tells it.
+ */
+LAB_API void crash_tell(const struct crash *crash)
+{
+	crash_say(crash);
+	if (lab_to < 0)
+		return;
+	lab_text("signal", crash_signal(crash));
+	lab_text("code", crash_code(crash));
+	lab_value("status", crash->status);
+	lab_addr("fault", crash->addr);
+	lab_text("said", crash->said);
+#ifdef __x86_64__
+	lab_text("tried", crash->tried);
+#endif
 }

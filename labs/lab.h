@@ -63,14 +63,16 @@ LAB_API void lab_value(const char *name, long long value)
 		lab_line("value\t%s\t%lld", name, value);
 }
 
-/* An address. */
-LAB_API void lab_addr(const char *name, const volatile void *addr)
+LAB_API void lab_address(const char *name, uintptr_t addr)
 {
 	if (lab_to < 0)
-		lab_line("    %s at %p", name, (const void *)addr);
+		lab_line("    %s at %#llx", name, (unsigned long long)addr);
 	else
-		lab_line("value\t%s\t%lld", name, (long long)(intptr_t)addr);
+		lab_line("value\t%s\t%lld", name, (long long)addr);
 }
+
+/* An address, of whatever kind. */
+#define lab_addr(name, addr) lab_address(name, (uintptr_t)(addr))
 
 /* A word or a sentence, as a value. */
 LAB_API void lab_text(const char *name, const char *text)
