@@ -127,6 +127,7 @@
  *   src/lab/              experiments with a program of ours
  *     expr.[ch] expr_token.[ch] expr_tree.h    expressions of steps files, parsed
  *     expr_eval.c expr_text.c    what they are worth; texts that have some in them
+ *     describe.c fields.[ch]    from a steps file to a lab
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c

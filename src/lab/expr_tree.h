@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Parsed expressions, for expr*.c alone. Everything lies in the parser's arena. */
+/* Parsed expressions, for expr*.c and describe.c alone. Everything lies in the parser's
+ * arena. */
 #pragma once
 
 #include "lab/expr.h"
