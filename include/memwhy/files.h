@@ -40,7 +40,11 @@ enum mw_file {
 	MW_FILE_PRESSURE, /* of memory */
 	MW_FILE_SWAPS,
 	MW_FILE_CPUINFO,
-	MW_FILE_ZRAM, /* what the first compressed swap device holds */
+	MW_FILE_ZRAM,          /* what the first compressed swap device holds */
+	MW_FILE_RANDOMIZE,     /* of addresses: 0 none, 1 some, 2 also the heap */
+	MW_FILE_MMAP_RND_BITS, /* of where mappings begin; only root may read it */
+	MW_FILE_MMAP_MIN_ADDR,
+	MW_FILE_CGROUPS, /* "INODE PATH" of every memory cgroup; no file of its own */
 	MW_FILE_COUNT,
 };
 

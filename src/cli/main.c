@@ -127,6 +127,10 @@
  *   src/lab/              experiments with a program of ours
  *     expr.[ch] expr_token.[ch] expr_tree.h    expressions of steps files, parsed
  *     expr_eval.c expr_text.c    what they are worth; texts that have some in them
+ *     observe.[ch] seen.h    what the kernel shows of a lab's processes at one moment
+ *     seen_pages.c        ranges of their pages
+ *     probes.c probe_memory.c probe_process.c    answers to probes
+ *     constants.c         names that say what this machine is
  *     describe.c fields.[ch]    from a steps file to a lab
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere

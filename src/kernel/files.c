@@ -36,6 +36,10 @@ static const struct mw_file_place places[MW_FILE_COUNT] = {
 	[MW_FILE_SWAPS] = { "swaps", MW_SCOPE_PROC },
 	[MW_FILE_CPUINFO] = { "cpuinfo", MW_SCOPE_PROC },
 	[MW_FILE_ZRAM] = { "block/zram0/mm_stat", MW_SCOPE_SYS },
+	[MW_FILE_RANDOMIZE] = { "sys/kernel/randomize_va_space", MW_SCOPE_PROC },
+	[MW_FILE_MMAP_RND_BITS] = { "sys/vm/mmap_rnd_bits", MW_SCOPE_PROC },
+	[MW_FILE_MMAP_MIN_ADDR] = { "sys/vm/mmap_min_addr", MW_SCOPE_PROC },
+	[MW_FILE_CGROUPS] = { "fs/cgroups", MW_SCOPE_SYS },
 };
 
 const struct mw_file_place *mw_file_place(enum mw_file file)
