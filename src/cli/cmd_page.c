@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "cli/cmd.h"
 #include "model/access.h"
+#include "model/machine/machine.h"
 #include "model/memory.h"
 #include "procfs/pagebits.h"
 #include "view/page.h"
@@ -86,6 +87,11 @@ static struct mw_err *fill(struct mw_cli *cli, const struct range *range,
 	answer->remedy = mw_advice_access(cli->src, arena, pid);
 	if (!answer->remedy)
 		return mw_err_nomem();
+	if (n == 1 && frames->cgroup && frames->cgroup != UINT64_MAX)
+		err = mw_cgroup_by_inode(cli->src, frames->cgroup, arena,
+					 &answer->cgroup);
+	if (err)
+		return err;
 	answer->has_value =
 		n == 1 && read_value(answer->snap, range->addr, &answer->value);
 	if (n != 1 || !frames->pfn || !region || (frames->categories & MW_SCAN_PFNZERO))
@@ -107,9 +113,9 @@ static struct mw_err *look(struct mw_cli *cli, pid_t pid, const struct range *ra
 	mw_auto_snapshot snap = NULL;
 	mw_auto_layout layout = NULL;
 	struct mw_stopped stopped;
-	struct mw_page_answer answer = { .addr = range->addr,
-					 .no_frames = "",
-					 .remedy = "" };
+	struct mw_page_answer answer = {
+		.addr = range->addr, .no_frames = "", .remedy = "", .cgroup = ""
+	};
 	struct mw_err *err = mw_cli_snapshot(cli, pid, MW_WANT_THREADS, &snap);
 	if (!err)
 		err = mw_classify(snap, NULL, &layout);

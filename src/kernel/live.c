@@ -68,6 +68,8 @@ static struct mw_err *live_read_text(struct mw_source *src, pid_t pid, pid_t tid
 	struct mw_live_proc *proc;
 	char name[MW_LIVE_NAME];
 
+	if (file == MW_FILE_CGROUPS)
+		return mw_live_list_cgroups(out);
 	if (pid == 0)
 		return read_machine(live, place, out);
 	if (file == MW_FILE_STATM && read_statm(live, pid, out))

@@ -101,6 +101,9 @@ int mw_live_slurp(int fd, bool one_record, struct mw_buf *out);
 /* The same of a file below an open directory. */
 int mw_live_slurp_at(int dir, const char *name, bool one_record, struct mw_buf *out);
 
+/* Appends a line for every group of the memory controller: MW_FILE_CGROUPS. */
+struct mw_err *mw_live_list_cgroups(struct mw_buf *out) MW_MUST_USE;
+
 struct mw_file_place;
 
 /* Appends a file of the process's memory cgroup (MW_SCOPE_CGROUP). */

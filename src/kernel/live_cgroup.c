@@ -10,11 +10,14 @@
 #include "base/buf.h"
 #include "base/num.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* No machine has that much; v1 says "none" with a number near 2^63. */
 static const uint64_t NO_LIMIT = UINT64_C(1) << 60;
@@ -136,4 +139,65 @@ struct mw_err *mw_live_read_cgroup(struct mw_live *live, struct mw_live_proc *pr
 	}
 	errnum = read_file(&group, name, out);
 	return errnum ? mw_err_sys(errnum, name) : NULL;
+}
+
+/* A machine with more groups than that is not gone through to its end. */
+enum { MOST_GROUPS = 1 << 17, DEEPEST = 64 };
+
+struct listing {
+	char path[PATH_MAX];
+	size_t n;
+	struct mw_buf *out;
+	bool failed;
+};
+
+/* A name with a line break in it would be two lines: it is left out. */
+static void list_one(struct listing *list, int dir)
+{
+	struct stat st;
+	const char *path = list->path[0] ? list->path : "/";
+	if (!strchr(path, '\n') && fstat(dir, &st) == 0 &&
+	    !mw_buf_printf(list->out, "%ju %s\n", (uintmax_t)st.st_ino, path))
+		list->failed = true;
+	list->n++;
+}
+
+/* Lists `dir`, which it closes, and all below it; list->path is its path. */
+static void list_below(struct listing *list, int dir, unsigned depth)
+{
+	size_t len = strlen(list->path);
+	DIR *entries = fdopendir(dir);
+	if (!entries) {
+		close(dir);
+		return;
+	}
+	list_one(list, dir);
+	for (struct dirent *entry;
+	     !list->failed && list->n < MOST_GROUPS && (entry = readdir(entries));) {
+		size_t room = sizeof(list->path) - len;
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+		    depth == DEEPEST ||
+		    (size_t)snprintf(list->path + len, room, "/%s", entry->d_name) >=
+			    room)
+			continue;
+		int below = openat(dir, entry->d_name,
+				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (below >= 0)
+			list_below(list, below, depth + 1);
+	}
+	list->path[len] = '\0';
+	closedir(entries);
+}
+
+struct mw_err *mw_live_list_cgroups(struct mw_buf *out)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup" };
+	struct listing list = { .out = out };
+	int dir = -1;
+	for (size_t i = 0; dir < 0 && i < sizeof(roots) / sizeof(roots[0]); i++)
+		dir = open(roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return mw_err_sys(errno, roots[1]);
+	list_below(&list, dir, 0);
+	return list.failed ? mw_err_nomem() : NULL;
 }

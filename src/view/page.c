@@ -168,7 +168,7 @@ static void entry_fields(struct mw_out *out, const struct mw_frame *f)
 }
 
 static struct mw_err *frame_fields(struct mw_out *out, const struct mw_frame *f,
-				   uint64_t page)
+				   const char *cgroup, uint64_t page)
 {
 	mw_auto_buf flags = { 0 };
 	if (!add_flags(&flags, f->flags))
@@ -181,6 +181,8 @@ static struct mw_err *frame_fields(struct mw_out *out, const struct mw_frame *f,
 					 : mw_cell_s(mw_buf_str(&flags)));
 	mw_out_field(out, "map_count", MW_TYPE_COUNT, mw_cell_known(f->count));
 	mw_out_field(out, "cgroup_inode", MW_TYPE_COUNT, mw_cell_known(f->cgroup));
+	mw_out_field(out, "cgroup", MW_TYPE_TEXT,
+		     cgroup[0] ? mw_cell_s(cgroup) : mw_cell_null());
 	mw_out_object_end(out);
 	return NULL;
 }
@@ -236,11 +238,15 @@ static struct mw_err *lines(struct mw_out *out, const struct mw_page_answer *a,
 		err = line(out, &text,
 			   mw_buf_printf(&text, "flags: %s", mw_buf_str(&flags)));
 	if (!err && f->cgroup != UNKNOWN && f->cgroup)
-		err = line(
-			out, &text,
-			mw_buf_printf(&text,
-				      "charged to the memory cgroup with inode %" PRIu64,
-				      f->cgroup));
+		err = line(out, &text,
+			   a->cgroup[0]
+				   ? mw_buf_printf(&text,
+						   "charged to the memory cgroup %s",
+						   a->cgroup)
+				   : mw_buf_printf(&text,
+						   "charged to the memory cgroup with "
+						   "inode %" PRIu64,
+						   f->cgroup));
 	if (!err && a->has_value)
 		err = line(out, &text,
 			   mw_buf_printf(&text, "the word there is 0x%016" PRIx64,
@@ -331,7 +337,7 @@ static struct mw_err *one_page(struct mw_out *out, const struct mw_page_answer *
 	if (a->levels)
 		walk_table(out, a);
 	entry_fields(out, a->frames);
-	err = frame_fields(out, a->frames, page);
+	err = frame_fields(out, a->frames, a->cgroup, page);
 	mw_out_field(out, "value", MW_TYPE_ADDR, mw_cell_if(a->has_value, a->value));
 	if (!err)
 		err = lines(out, a, page);

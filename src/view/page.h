@@ -20,6 +20,7 @@ struct mw_page_answer {
 	const struct mw_sharers *sharers; /* of a single page, or NULL */
 	const char *no_frames;            /* why frames are hidden, or "" */
 	const char *remedy;               /* the command that would show more, or "" */
+	const char *cgroup;               /* path of the group it is charged to, or "" */
 	bool has_value;                   /* the word at addr was read */
 	uint64_t value;
 };

@@ -82,6 +82,23 @@ def entry():
 
 
 @live.case
+def charged():
+    """the memory cgroup that a page is charged to, by its inode and its path"""
+    live.need_root()
+    root = next((place for place in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup")
+                 if os.path.isdir(place)), None)
+    if not root or not os.path.exists("/proc/kpagecgroup"):
+        raise live.Skip("no memory cgroups here")
+    with Family() as family:
+        answer = live.memwhy("page", os.getpid(), hex(family.address), "--json").json
+        inode = kpage("kpagecgroup", answer["frame"]["pfn"])
+        live.check_equal(answer["frame"]["cgroup_inode"], inode, "inode")
+        if not inode:
+            raise live.Skip("this page is charged to no group that is seen here")
+        live.check_equal(os.stat(root + answer["frame"]["cgroup"]).st_ino, inode, "path")
+
+
+@live.case
 def split():
     """the indexes and the offset make the address again"""
     address = 0x7f1234567000 + 0x9ab

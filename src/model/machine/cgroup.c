@@ -40,6 +40,24 @@ static void read_stat(struct mw_source *src, pid_t pid, struct mw_cgroup *cg)
 	cg->kernel = mw_keyed_number(bytes, len, "kernel");
 }
 
+struct mw_err *mw_cgroup_by_inode(struct mw_source *src, uint64_t inode,
+				  struct mw_arena *arena, const char **ret)
+{
+	mw_auto_buf text = { 0 };
+	mw_auto_err err = mw_source_read_text(src, 0, 0, MW_FILE_CGROUPS, &text);
+	const char *pos = mw_buf_str(&text), *end = pos + (err ? 0 : text.len);
+	*ret = "";
+	for (uint64_t n; pos < end && mw_take_dec(&pos, end, &n); pos++) {
+		const char *eol = mw_line_end(pos, end);
+		if (n == inode && mw_take_char(&pos, eol, ' ')) {
+			*ret = mw_arena_strndup(arena, pos, (size_t)(eol - pos));
+			return *ret ? NULL : mw_err_nomem();
+		}
+		pos = eol;
+	}
+	return NULL;
+}
+
 /* The path in the line of the memory controller, or of v2; "" without one. */
 static void take_path(const char *text, size_t len, char ret[MW_CGROUP_PATH])
 {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "procfs/keyed.h"
 #include <memwhy/source.h>
 
@@ -65,6 +66,13 @@ struct mw_cgroup {
 /* NOTFOUND when it is in none, or none can be seen. */
 struct mw_err *mw_cgroup_read(struct mw_source *src, pid_t pid,
 			      struct mw_cgroup *ret) MW_MUST_USE;
+
+/*
+ * The path of the memory cgroup that a page is charged to, in the arena, by the inode
+ * number that kpagecgroup tells; "" when it is not known. NOMEM.
+ */
+struct mw_err *mw_cgroup_by_inode(struct mw_source *src, uint64_t inode,
+				  struct mw_arena *arena, const char **ret) MW_MUST_USE;
 
 /*
  * From what a group is charged to what its processes have: usage - unmapped - kernel +
