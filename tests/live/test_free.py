@@ -60,6 +60,10 @@ CommitLimit:     2000000 kB
 Committed_AS:    1000000 kB
 """,
 }
+# Recorded machines: swap in zram and on disk, huge pages; several nodes.
+TREES = pathlib.Path(__file__).resolve().parents[1] / "trees"
+MACHINES |= {path.parents[1].name: path.read_text()
+             for path in sorted(TREES.glob("linux-*/proc/meminfo"))}
 
 
 def in_namespace(meminfo, commands):
