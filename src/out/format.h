@@ -27,6 +27,9 @@ struct mw_out_ops {
 		    enum mw_emphasis emphasis);
 	void (*table_end)(struct mw_out *out);
 	void (*note)(struct mw_out *out, unsigned indent, const char *text);
+	void (*heading)(struct mw_out *out, const char *text);
+	void (*point)(struct mw_out *out, enum mw_emphasis emphasis, const char *word,
+		      const char *text);
 	void (*item)(struct mw_out *out, unsigned number, const char *text);
 	void (*next)(struct mw_out *out, const char *command);
 	void (*end)(struct mw_out *out);

@@ -113,6 +113,14 @@ struct mw_err *mw_out_finish(struct mw_out *out)
 	return err;
 }
 
+void mw_out_show(struct mw_out *out)
+{
+	mw_out_flush(out);
+	errno = 0;
+	if (fflush(out->file))
+		mw_out_fail(out, mw_err_sys(errno ? errno : EIO, "output"));
+}
+
 bool mw_out_failed(const struct mw_out *out)
 {
 	return out->err;
@@ -207,6 +215,19 @@ void mw_out_note(struct mw_out *out, unsigned indent, const char *text)
 {
 	if (out->ops->note)
 		out->ops->note(out, indent, text);
+}
+
+void mw_out_heading(struct mw_out *out, const char *text)
+{
+	if (out->ops->heading)
+		out->ops->heading(out, text);
+}
+
+void mw_out_point(struct mw_out *out, enum mw_emphasis emphasis, const char *word,
+		  const char *text)
+{
+	if (out->ops->point)
+		out->ops->point(out, emphasis, word, text);
 }
 
 void mw_out_item(struct mw_out *out, unsigned number, const char *text)

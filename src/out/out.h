@@ -55,7 +55,7 @@ struct mw_col {
 };
 
 /* How a row is set off; colour is never the only sign. */
-enum mw_emphasis { MW_PLAIN, MW_STRONG, MW_FAINT, MW_CHANGED };
+enum mw_emphasis { MW_PLAIN, MW_STRONG, MW_FAINT, MW_CHANGED, MW_GOOD, MW_BAD };
 
 /* A typed value; `null`: could not be read ("–" or "-" in text, null in JSON). */
 struct mw_cell {
@@ -106,6 +106,9 @@ struct mw_err *mw_out_create(const struct mw_out_opts *opts, FILE *file,
  * back here (EPIPE as well); NULL when all was written.
  */
 struct mw_err *mw_out_finish(struct mw_out *out) MW_MUST_USE;
+
+/* What was written so far reaches the reader now: somebody waits for it. */
+void mw_out_show(struct mw_out *out);
 
 /* True once writing failed: long loops may stop. */
 bool mw_out_failed(const struct mw_out *out);
@@ -167,6 +170,16 @@ void mw_out_note(struct mw_out *out, unsigned indent, const char *text);
  * The caller has made them safe.
  */
 void mw_out_raw(struct mw_out *out, const char *bytes, size_t len);
+
+/* A heading for people (text only), of what is longer than a table. */
+void mw_out_heading(struct mw_out *out, const char *text);
+
+/*
+ * A paragraph for people (text only) beside a word in the margin, which alone has the
+ * emphasis. Those that follow each other stand without gaps.
+ */
+void mw_out_point(struct mw_out *out, enum mw_emphasis emphasis, const char *word,
+		  const char *text);
 
 /* A numbered paragraph for people (text only). */
 void mw_out_item(struct mw_out *out, unsigned number, const char *text);

@@ -8,13 +8,15 @@
 /* Where sentences end when the output is no terminal. */
 enum { DEFAULT_WIDTH = 100 };
 
+/* Points: blanks before the word, columns for it, and where those do not pay. */
+enum { MARGIN = 2, POINT_WORD = 9, POINT_NARROW = 40 };
+
 const char *mw_text_style(const struct mw_out *out, enum mw_emphasis emphasis)
 {
 	static const char *const styles[] = {
-		[MW_PLAIN] = "",
-		[MW_STRONG] = "\033[1m",
-		[MW_FAINT] = "\033[2m",
-		[MW_CHANGED] = "\033[33m",
+		[MW_PLAIN] = "",        [MW_STRONG] = "\033[1m",
+		[MW_FAINT] = "\033[2m", [MW_CHANGED] = "\033[33m",
+		[MW_GOOD] = "\033[32m", [MW_BAD] = "\033[1;31m",
 	};
 	return out->opts.colour ? styles[emphasis] : "";
 }
@@ -146,6 +148,38 @@ static void text_item(struct mw_out *out, unsigned number, const char *str)
 	text->last = MW_PART_ITEM;
 }
 
+static void text_heading(struct mw_out *out, const char *str)
+{
+	struct mw_text *text = out->state;
+	mw_text_gap(out);
+	mw_out_puts(out, mw_text_style(out, MW_STRONG));
+	wrap_lines(out, escaped(out, str), 0, wrap_width(out));
+	mw_out_puts(out, mw_text_style_end(out, MW_STRONG));
+	mw_out_putc(out, '\n');
+	text->last = MW_PART_POINT;
+}
+
+/* "  word     text", what follows under the text; on a narrow terminal under the word. */
+static void text_point(struct mw_out *out, enum mw_emphasis emphasis, const char *word,
+		       const char *str)
+{
+	struct mw_text *text = out->state;
+	size_t len = strlen(word), width = wrap_width(out);
+	bool narrow = width < POINT_NARROW;
+	if (text->last != MW_PART_POINT)
+		mw_text_gap(out);
+	mw_out_pad(out, MARGIN);
+	mw_out_puts(out, mw_text_style(out, emphasis));
+	mw_out_put(out, word, len);
+	mw_out_puts(out, mw_text_style_end(out, emphasis));
+	if (narrow)
+		mw_out_putc(out, '\n');
+	mw_out_pad(out, narrow ? MARGIN : len < POINT_WORD ? POINT_WORD - len : 1);
+	wrap_lines(out, escaped(out, str), MARGIN + (narrow ? 0 : POINT_WORD), width);
+	mw_out_putc(out, '\n');
+	text->last = MW_PART_POINT;
+}
+
 /* Never wrapped: it is there to be copied. */
 static void text_next(struct mw_out *out, const char *command)
 {
@@ -172,6 +206,8 @@ const struct mw_out_ops mw_out_text_ops = {
 	.row = mw_text_row,
 	.table_end = mw_text_table_end,
 	.note = text_note,
+	.heading = text_heading,
+	.point = text_point,
 	.item = text_item,
 	.next = text_next,
 	.free = text_free,

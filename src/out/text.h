@@ -24,7 +24,13 @@ struct mw_text_row {
 	enum mw_emphasis emphasis;
 };
 
-enum mw_text_part { MW_PART_NONE, MW_PART_LINE, MW_PART_TABLE, MW_PART_ITEM };
+enum mw_text_part {
+	MW_PART_NONE,
+	MW_PART_LINE,
+	MW_PART_TABLE,
+	MW_PART_ITEM,
+	MW_PART_POINT,
+};
 
 struct mw_text {
 	enum mw_text_part last; /* what was written last: decides on empty lines */
