@@ -46,6 +46,7 @@ static struct mw_err *read_stat(struct mw_observation *seen, struct mw_seen *of)
 	of->ppid = (pid_t)stat.ppid;
 	of->min_flt = stat.min_flt;
 	of->maj_flt = stat.maj_flt;
+	of->counter_pages = stat.rss_pages;
 	return NULL;
 }
 

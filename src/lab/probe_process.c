@@ -25,9 +25,10 @@ static const struct mw_process *process_of(const struct mw_asked *asked)
 	return mw_snapshot_process(asked->of->snap);
 }
 
+/* Not VmRSS: newer kernels add up what the processors still hold before showing it. */
 static struct mw_err *ask_counter(struct mw_asked *asked, struct mw_value *ret)
 {
-	return line(asked, "VmRSS", process_of(asked)->vm_rss, ret);
+	return number(ret, asked->of->counter_pages * asked->seen->page);
 }
 
 static struct mw_err *ask_pagetables(struct mw_asked *asked, struct mw_value *ret)

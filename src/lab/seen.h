@@ -16,7 +16,7 @@ struct mw_seen {
 	const char *ended; /* why it is not there; NULL when it is */
 	const char *blind; /* why its mappings could not be read; NULL when they were */
 	struct mw_snapshot *snap; /* NULL: ended */
-	uint64_t min_flt, maj_flt;
+	uint64_t min_flt, maj_flt, counter_pages;
 	/* Read when first asked for; the text is why they could not be. */
 	struct mw_layout *layout;
 	struct mw_heap *heap;

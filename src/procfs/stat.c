@@ -16,11 +16,11 @@ struct stat_field {
 		number, offsetof(struct mw_stat, member) \
 	}
 static const struct stat_field fields[] = {
-	FIELD(4, ppid),         FIELD(9, flags),        FIELD(10, min_flt),
-	FIELD(12, maj_flt),     FIELD(22, start_ticks), FIELD(23, vsize),
-	FIELD(28, start_stack), FIELD(45, start_data),  FIELD(46, end_data),
-	FIELD(47, start_brk),   FIELD(48, arg_start),   FIELD(49, arg_end),
-	FIELD(50, env_start),   FIELD(51, env_end),
+	FIELD(4, ppid),       FIELD(9, flags),        FIELD(10, min_flt),
+	FIELD(12, maj_flt),   FIELD(22, start_ticks), FIELD(23, vsize),
+	FIELD(24, rss_pages), FIELD(28, start_stack), FIELD(45, start_data),
+	FIELD(46, end_data),  FIELD(47, start_brk),   FIELD(48, arg_start),
+	FIELD(49, arg_end),   FIELD(50, env_start),   FIELD(51, env_end),
 };
 #undef FIELD
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };

@@ -36,6 +36,7 @@ struct mw_stat {
 	uint64_t min_flt, maj_flt;
 	uint64_t start_ticks;                            /* field 22 */
 	uint64_t vsize;                                  /* 23; 0: no memory */
+	uint64_t rss_pages;                              /* 24; lags behind */
 	uint64_t start_stack;                            /* 28 */
 	uint64_t start_data, end_data, start_brk;        /* 45, 46, 47 */
 	uint64_t arg_start, arg_end, env_start, env_end; /* 48 to 51 */

@@ -365,6 +365,7 @@ static void assert_stat_fields(const struct mw_stat *stat)
 	assert_int_equal(stat->maj_flt, 120);
 	assert_int_equal(stat->start_ticks, 220);
 	assert_int_equal(stat->vsize, 230);
+	assert_int_equal(stat->rss_pages, 240);
 	assert_int_equal(stat->start_stack, 280);
 }
 
