@@ -30,7 +30,7 @@ struct mw_lab_claim {
 
 struct mw_lab_claims {
 	struct mw_lab_claim *items;
-	size_t n, cap;
+	size_t n;
 };
 
 struct mw_lab_step {

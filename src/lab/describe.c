@@ -5,6 +5,7 @@
 #include "kernel/regular.h"
 #include "lab/expr_tree.h"
 #include "lab/fields.h"
+#include "lab/observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,9 +156,25 @@ static struct mw_err *set_level(const struct parser *p, unsigned *ret)
 	return NULL;
 }
 
+/* Which names the program will tell is not known yet. */
+static struct mw_err *check_use(void *ctx, const struct mw_expr_use *use)
+{
+	(void)ctx;
+	if (!use->is_call || mw_probe_exists(use->name, use->n_args))
+		return NULL;
+	return mw_err_new(MW_ERR_FORMAT, 0, "",
+			  "there is no probe %s() of %zu argument%s", use->name,
+			  use->n_args, use->n_args == 1 ? "" : "s");
+}
+
+static struct mw_err *check_text(const struct parser *p, const char *text)
+{
+	return blame(p, mw_expr_each_use_in(p->arena, text, check_use, NULL));
+}
+
 static struct mw_err *set_filled(const struct parser *p, const char **ret)
 {
-	struct mw_err *err = blame(p, mw_expr_check(p->arena, p->field->value));
+	struct mw_err *err = check_text(p, p->field->value);
 	if (!err)
 		*ret = p->field->value;
 	return err;
@@ -166,7 +183,13 @@ static struct mw_err *set_filled(const struct parser *p, const char **ret)
 static struct mw_err *set_expr(const struct parser *p, const char *source,
 			       const struct mw_expr **ret)
 {
-	return blame(p, mw_expr_parse(p->arena, source, ret));
+	const struct mw_expr *expr;
+	struct mw_err *err = mw_expr_parse(p->arena, source, &expr);
+	if (!err)
+		err = mw_expr_each_use(expr, check_use, NULL);
+	if (!err)
+		*ret = expr;
+	return blame(p, err);
 }
 
 /* The first of a sign that is not inside of a quoted text. */
@@ -193,13 +216,33 @@ static struct mw_err *add_claim(const struct parser *p, struct mw_lab_claims *cl
 	if (!err)
 		err = copy(p, bar + 1, value + strlen(value), &claim.text);
 	if (!err)
-		err = blame(p, mw_expr_check(p->arena, claim.text));
+		err = check_text(p, claim.text);
 	if (!err)
 		claims->items[claims->n++] = claim;
 	return err;
 }
 
-/* "LABEL = at(ADDR, LEN)" */
+/* "LABEL = at(ADDR, LEN)", which is the only place for at() */
+static bool is_at(const struct mw_expr *expr)
+{
+	return expr->op == MW_EXPR_CALL && !strcmp(expr->text, "at") && expr->n >= 1 &&
+	       expr->n <= 2;
+}
+
+static struct mw_err *parse_at(const struct parser *p, const char *source,
+			       const struct mw_expr **ret)
+{
+	const struct mw_expr *at;
+	struct mw_err *err = mw_expr_parse(p->arena, source, &at);
+	if (!err && !is_at(at))
+		return wrong(p, "not of the form LABEL = at(ADDR, LEN)");
+	for (size_t i = 0; !err && i < at->n; i++)
+		err = mw_expr_each_use(at->args[i], check_use, NULL);
+	if (!err)
+		*ret = at;
+	return blame(p, err);
+}
+
 static struct mw_err *add_watch(const struct parser *p, struct mw_lab *lab)
 {
 	const char *value = p->field->value, *sign = strchr(value, '=');
@@ -210,14 +253,10 @@ static struct mw_err *add_watch(const struct parser *p, struct mw_lab *lab)
 	if (!err)
 		err = copy(p, value, sign, &watch.label);
 	if (!err)
-		err = set_expr(p, sign + 1, &watch.at);
-	if (err)
-		return err;
-	if (watch.at->op != MW_EXPR_CALL || strcmp(watch.at->text, "at") != 0 ||
-	    watch.at->n < 1 || watch.at->n > 2)
-		return wrong(p, "not of the form LABEL = at(ADDR, LEN)");
-	lab->watch[lab->n_watch++] = watch;
-	return NULL;
+		err = parse_at(p, sign + 1, &watch.at);
+	if (!err)
+		lab->watch[lab->n_watch++] = watch;
+	return err;
 }
 
 static struct mw_err *add_try(const struct parser *p, struct mw_lab *lab)

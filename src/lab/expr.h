@@ -68,8 +68,19 @@ enum { MW_EXPR_ARGS = 4 };
 struct mw_err *mw_expr_fill(const char *text, const struct mw_scope *scope,
 			    const char **ret) MW_MUST_USE;
 
-/* Whether every {EXPR} of a text parses; FORMAT. */
-struct mw_err *mw_expr_check(struct mw_arena *arena, const char *text) MW_MUST_USE;
+/* What an expression asks its scope for: a name, or a call. */
+struct mw_expr_use {
+	const char *process, *name; /* process: of calls */
+	bool is_call;
+	size_t n_args;
+};
+typedef struct mw_err *mw_use_fn(void *ctx, const struct mw_expr_use *use);
+
+/* Calls `fn` for each; the second for those of every {EXPR} of a text, or FORMAT. */
+struct mw_err *mw_expr_each_use(const struct mw_expr *expr, mw_use_fn *fn,
+				void *ctx) MW_MUST_USE;
+struct mw_err *mw_expr_each_use_in(struct mw_arena *arena, const char *text,
+				   mw_use_fn *fn, void *ctx) MW_MUST_USE;
 
 static inline struct mw_value mw_value_number(int64_t number)
 {

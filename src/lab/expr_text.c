@@ -95,13 +95,20 @@ struct mw_err *mw_expr_fill(const char *text, const struct mw_scope *scope,
 	return NULL;
 }
 
-struct mw_err *mw_expr_check(struct mw_arena *arena, const char *text)
+/* Of a text: either of what is called for the parts of its expressions. */
+static struct mw_err *each_in(struct mw_arena *arena, const char *text, mw_past_fn *past,
+			      mw_use_fn *use, void *ctx)
 {
-	struct mw_err *err = NULL;
-	struct piece piece;
-	while (!err && *text)
-		err = take_piece(arena, &text, &piece);
-	return err;
+	while (*text) {
+		struct piece piece;
+		struct mw_err *err = take_piece(arena, &text, &piece);
+		if (!err && piece.expr)
+			err = past ? mw_expr_each_past(piece.expr, past, ctx)
+				   : mw_expr_each_use(piece.expr, use, ctx);
+		if (err)
+			return err;
+	}
+	return NULL;
 }
 
 struct mw_err *mw_expr_each_past(const struct mw_expr *expr, mw_past_fn *fn, void *ctx)
@@ -117,13 +124,25 @@ struct mw_err *mw_expr_each_past(const struct mw_expr *expr, mw_past_fn *fn, voi
 struct mw_err *mw_expr_each_past_in(struct mw_arena *arena, const char *text,
 				    mw_past_fn *fn, void *ctx)
 {
-	while (*text) {
-		struct piece piece;
-		struct mw_err *err = take_piece(arena, &text, &piece);
-		if (!err && piece.expr)
-			err = mw_expr_each_past(piece.expr, fn, ctx);
-		if (err)
-			return err;
-	}
-	return NULL;
+	return each_in(arena, text, fn, NULL, ctx);
+}
+
+struct mw_err *mw_expr_each_use(const struct mw_expr *expr, mw_use_fn *fn, void *ctx)
+{
+	struct mw_expr_use use = { .process = expr->process,
+				   .name = expr->text,
+				   .is_call = expr->op == MW_EXPR_CALL,
+				   .n_args = expr->n };
+	struct mw_err *err = NULL;
+	if (use.is_call || expr->op == MW_EXPR_NAME)
+		err = fn(ctx, &use);
+	for (size_t i = 0; !err && i < expr->n; i++)
+		err = mw_expr_each_use(expr->args[i], fn, ctx);
+	return err;
+}
+
+struct mw_err *mw_expr_each_use_in(struct mw_arena *arena, const char *text,
+				   mw_use_fn *fn, void *ctx)
+{
+	return each_in(arena, text, NULL, fn, ctx);
 }
