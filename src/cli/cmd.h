@@ -46,7 +46,8 @@ struct mw_cmd {
 };
 
 extern const struct mw_cmd mw_cmd_why, mw_cmd_map, mw_cmd_heap, mw_cmd_leaks, mw_cmd_pmap,
-	mw_cmd_page, mw_cmd_free, mw_cmd_top, mw_cmd_size, mw_cmd_capture, mw_cmd_doctor;
+	mw_cmd_page, mw_cmd_free, mw_cmd_top, mw_cmd_size, mw_cmd_lab, mw_cmd_capture,
+	mw_cmd_doctor;
 
 /* The process the operands and --largest name. AMBIGUOUS lists all that fit. */
 struct mw_err *mw_cli_target(struct mw_cli *cli, pid_t *ret) MW_MUST_USE;

@@ -132,6 +132,11 @@
  *     probes.c probe_memory.c probe_process.c    answers to probes
  *     constants.c         names that say what this machine is
  *     describe.c fields.[ch]    from a steps file to a lab
+ *   src/lab/session/      a run: the program on one side, its description on the other
+ *     session.c           from step to step
+ *     told.[ch]           the lines that a program writes
+ *     turn.[ch] scope.[ch]    questions and answers of one step, now and before
+ *     judge.c             whether a prediction is right
  *   src/view/             answers to typed tables
  *     view.h common.c     who, limits, drift: said alike everywhere
  *     why.c map.[ch] map_rows.c pages.c at.c diff.[ch] map_load.c
@@ -147,6 +152,10 @@
  *     size.[ch] segments.c live.c compare.c
  *   src/view/top/         every process
  *     top.[ch]
+ *   src/view/lab/         labs
+ *     step.c lab.h impl.h     a step, as it is said and as an object
+ *     words.c watched.c   answers in words; what is watched, before and after
+ *     end.c labs.c        what came out; all labs in a table
  *   src/out/              typed tables to text, JSON, CSV
  *     out.[ch] format.h   sections, tables, notes; the list of formats
  *     text.[ch] text_table.c text_value.c utf8.[ch]    for people
@@ -162,6 +171,10 @@
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
  *     top/top.h top/cmd_top.c top/screen.c    every process, once or on the screen
+ *     lab/cmd_lab.c lab/lab.h    which lab, and how
+ *     lab/find.c lab/ask.c       where labs are; what somebody types
+ *     lab/run.c lab/all.c        running one, running all
+ *     lab/answers.c lab/alone.c  files of predictions; programs without us, sources
  *     terminal.[ch]       what standard output is: colour, UTF-8, width
  */
 #include "cli/cmd.h"
@@ -175,9 +188,9 @@
 #include <string.h>
 
 static const struct mw_cmd *const commands[] = {
-	&mw_cmd_why,  &mw_cmd_map,     &mw_cmd_heap,   &mw_cmd_leaks,
-	&mw_cmd_page, &mw_cmd_pmap,    &mw_cmd_free,   &mw_cmd_top,
-	&mw_cmd_size, &mw_cmd_capture, &mw_cmd_doctor,
+	&mw_cmd_why,  &mw_cmd_map,  &mw_cmd_heap,    &mw_cmd_leaks,
+	&mw_cmd_page, &mw_cmd_pmap, &mw_cmd_free,    &mw_cmd_top,
+	&mw_cmd_size, &mw_cmd_lab,  &mw_cmd_capture, &mw_cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
