@@ -52,10 +52,12 @@ _memwhy_options()
 		--kilo --mega --giga --tera --peta -h --human --si -l --lohi -L --line -t
 		--total -v --committed -w --wide -s --seconds -c --count" ;;
 	top) printf '%s' "$common --by -s --sort -r --reverse -f --filter -n --rows -t --tree
-		-p --percent --kernel --budget -1 --once --watch --count" ;;
+		-p --percent --kernel --budget -c --columns -1 --once --watch --count" ;;
 	size) printf '%s' "$common -B --berkeley -A --sysv -G --gnu --format -o --octal -d
 		--decimal -x --hex --radix -t --totals --common -f --no-effect --segments
 		--live --vs" ;;
+	lab) printf '%s' "$common --auto --answers --step --two-terminals --source --variant
+		--copies -a --all --names" ;;
 	doctor) printf '%s' "$common" ;;
 	help) printf '%s' '--list' ;;
 	esac
@@ -67,6 +69,9 @@ _memwhy_argument()
 	local option=$1 cur=$2
 	case $option in
 	--root) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+	--answers) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--source) mapfile -t COMPREPLY < <(compgen -W 'lab.c steps' -- "$cur") ;;
+	--step | --variant | --copies) COMPREPLY=() ;;
 	--core | --exe) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--diff | --suppressions) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur") ;;
@@ -111,13 +116,14 @@ _memwhy()
 		fi
 		case $word in
 		=) skip=1 ;;
-		--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
-			--vs | --live | --format | --by | --filter | --rows | --budget | --radix | --range | --seconds | \
+		--answers | --step | --variant | --copies | \
+			--root | --diff | --engine | --sort | --class | --at | --count | --jobs | \
+			--vs | --live | --format | --by | --filter | --rows | --budget | --columns | --radix | --range | --seconds | \
 			--read-rc-from | --create-rc-to | \
 			-j | --max-stop | --core | --exe | --suppressions | \
 			--threshold) [[ ${COMP_WORDS[i + 1]} == = ]] || skip=1 ;;
 		-*) ;;
-		why | map | heap | leaks | page | pmap | free | top | size | capture | doctor | help)
+		why | map | heap | leaks | page | pmap | free | top | size | lab | capture | doctor | help)
 			if [[ $i == 1 ]]; then
 				command=$word
 			else
@@ -135,9 +141,13 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_options "${command:-why}")" \
 			-- "$cur")
 	elif [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks page pmap free top size capture doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'why map heap leaks page pmap free top size lab capture doctor' -- "$cur")
 	elif [[ $command == capture && $operands -ge 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+	elif [[ $command == lab ]]; then
+		((operands == 0)) && mapfile -t COMPREPLY < <(compgen -W \
+			"$("${COMP_WORDS[0]}" lab --names 2>/dev/null)" -- "$cur"
+			[[ $cur == */* ]] && compgen -d -- "$cur")
 	elif [[ $command == size ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ $command == free || $command == top ]]; then
@@ -146,8 +156,8 @@ _memwhy()
 		mapfile -t COMPREPLY < <(compgen -W "$(_memwhy_processes)" -- "$cur")
 	elif [[ $operands == 0 ]]; then
 		local words=''
-		((COMP_CWORD == 1)) && words='why map heap leaks page pmap free top size capture
-			doctor help '
+		((COMP_CWORD == 1)) && words='why map heap leaks page pmap free top size lab
+			capture doctor help '
 		mapfile -t COMPREPLY < <(compgen -W "$words$(_memwhy_processes)" -- "$cur")
 	fi
 }

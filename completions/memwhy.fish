@@ -3,7 +3,7 @@
 
 function __memwhy_command
     set -l words (commandline -opc)
-    if set -q words[2]; and contains -- $words[2] why map heap leaks page pmap free top size capture doctor help
+    if set -q words[2]; and contains -- $words[2] why map heap leaks page pmap free top size lab capture doctor help
         echo $words[2]
     else
         echo why
@@ -24,7 +24,7 @@ function __memwhy_operands
     set -e words[1]
     set -l n 0
     set -l skip no
-    if set -q words[1]; and contains -- $words[1] why map heap leaks page pmap free top size capture doctor help
+    if set -q words[1]; and contains -- $words[1] why map heap leaks page pmap free top size lab capture doctor help
         set -e words[1]
     end
     for word in $words
@@ -33,6 +33,8 @@ function __memwhy_operands
             continue
         end
         switch $word
+            case --answers --step --variant --copies
+                set skip yes
             case --root --diff --engine --sort --class --at --count --jobs -j --max-stop --core --exe --suppressions --threshold
                 set skip yes
             case '-*'
@@ -56,7 +58,7 @@ function __memwhy_processes
 end
 
 function __memwhy_wants_process
-    not __memwhy_is help free top size
+    not __memwhy_is help free top size lab
     and begin
         test (__memwhy_operands) -eq 0
         or __memwhy_is pmap page
@@ -79,16 +81,17 @@ complete -c memwhy -n __memwhy_first -a pmap -d 'the tables of procps'
 complete -c memwhy -n __memwhy_first -a free -d "the machine's memory"
 complete -c memwhy -n __memwhy_first -a top -d 'processes by what they cost'
 complete -c memwhy -n __memwhy_first -a size -d 'sections of object files'
+complete -c memwhy -n __memwhy_first -a lab -d 'experiments on virtual memory'
 complete -c memwhy -n __memwhy_first -a capture -d 'record a process as a tree'
 complete -c memwhy -n __memwhy_first -a doctor -d 'what may be read here'
 complete -c memwhy -n __memwhy_first -a help -d 'help on a command'
-complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks page pmap free top size capture doctor'
+complete -c memwhy -n '__memwhy_is help' -a 'why map heap leaks page pmap free top size lab capture doctor'
 complete -c memwhy -n '__memwhy_is help' -l list -d 'names of the commands alone'
 complete -c memwhy -n __memwhy_wants_process -a '(__memwhy_processes)'
 complete -c memwhy -n __memwhy_wants_directory -a '(__fish_complete_directories)'
 
 # common
-set -l all '__memwhy_is why map heap leaks page pmap free top size capture doctor'
+set -l all '__memwhy_is why map heap leaks page pmap free top size lab capture doctor'
 complete -c memwhy -n $all -l root -x -a '(__fish_complete_directories)' -d 'read a recorded tree'
 complete -c memwhy -n $all -l json -d 'one JSON object'
 complete -c memwhy -n $all -l ndjson -d 'the rows, a JSON object a line'
@@ -208,6 +211,7 @@ complete -c memwhy -n '__memwhy_is top' -s t -l tree -d 'children below parents'
 complete -c memwhy -n '__memwhy_is top' -s p -l percent -d 'shares of memory'
 complete -c memwhy -n '__memwhy_is top' -l kernel -d 'kernel threads too'
 complete -c memwhy -n '__memwhy_is top' -l budget -x -d 'milliseconds for walks of page tables'
+complete -c memwhy -n '__memwhy_is top' -s c -l columns -x -d 'these columns'
 complete -c memwhy -n '__memwhy_is top' -s 1 -l once -d 'no screen'
 complete -c memwhy -n '__memwhy_is top' -l watch -d 'again and again'
 complete -c memwhy -n '__memwhy_is top' -l count -x -d 'end --watch after so many times'
@@ -228,6 +232,26 @@ complete -c memwhy -n '__memwhy_is size' -s f -l no-effect -d "ignored"
 complete -c memwhy -n '__memwhy_is size' -l segments -d "sections, segments, mappings"
 complete -c memwhy -n '__memwhy_is size' -l live -x -a '(__memwhy_processes)' -d "what is resident in a process"
 complete -c memwhy -n '__memwhy_is size' -l vs -r -F -d "compare with another build"
+
+# lab
+function __memwhy_wants_lab
+    __memwhy_is lab
+    and test (__memwhy_operands) -eq 0
+end
+function __memwhy_labs
+    set -l words (commandline -opc)
+    eval $words[1] lab --names 2>/dev/null
+end
+complete -c memwhy -n __memwhy_wants_lab -a '(__memwhy_labs)' -d lab
+complete -c memwhy -n '__memwhy_is lab' -l auto -d 'ask nothing'
+complete -c memwhy -n '__memwhy_is lab' -l answers -r -F -d 'grade predictions'
+complete -c memwhy -n '__memwhy_is lab' -l step -x -d 'only this step'
+complete -c memwhy -n '__memwhy_is lab' -l two-terminals -d 'the program alone'
+complete -c memwhy -n '__memwhy_is lab' -l source -x -a 'lab.c steps' -d 'print its source'
+complete -c memwhy -n '__memwhy_is lab' -l variant -x -d 'another of its programs'
+complete -c memwhy -n '__memwhy_is lab' -l copies -x -d 'so many processes'
+complete -c memwhy -n '__memwhy_is lab' -s a -l all -d 'run every lab'
+complete -c memwhy -n '__memwhy_is lab' -l names -d 'names of the labs alone'
 
 # capture
 complete -c memwhy -n '__memwhy_is capture' -l memory -d 'record memory contents too'

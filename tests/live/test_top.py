@@ -221,6 +221,19 @@ def formats():
 
 
 @live.case
+def columns():
+    """--columns gives these columns in this order; one that is none names all"""
+    header = memwhy("top", "--csv", "-c", "pss,pid name,age").text.splitlines()[0]
+    check_equal(header, "pss,pid,name,age_s", "header")
+    rows = memwhy("top", "--json", "-c", "uss,threads").json["processes"]
+    check(rows and all(list(row) == ["uss", "threads"] for row in rows), rows[:2])
+    title = memwhy("top", "-1", "-p", "-c", "threads,rss").text.splitlines()[2]
+    check_equal(title.split(), ["threads", "Rss"], "title")
+    said = memwhy("top", "-c", "pss,nothing", codes=(2,)).err
+    check("nothing is none of" in said and " pss_share" not in said, said)
+
+
+@live.case
 def hostile_names():
     """Names that hold parentheses, controls and quotes"""
     for name in ") R 1 (", "a\nb\x1b[2J", "\xff\"',;", "\u202eevil":

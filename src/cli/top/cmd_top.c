@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 static const enum mw_opt_id opts[] = {
-	MW_OPT_TOP_BY,     MW_OPT_TOP_SORT, MW_OPT_TOP_REVERSE, MW_OPT_TOP_FILTER,
-	MW_OPT_TOP_ROWS,   MW_OPT_TOP_TREE, MW_OPT_TOP_PERCENT, MW_OPT_TOP_KERNEL,
-	MW_OPT_TOP_BUDGET, MW_OPT_TOP_ONCE, MW_OPT_WATCH,       MW_OPT_COUNT_TIMES,
-	MW_OPT_END,
+	MW_OPT_TOP_BY,      MW_OPT_TOP_SORT, MW_OPT_TOP_REVERSE, MW_OPT_TOP_FILTER,
+	MW_OPT_TOP_ROWS,    MW_OPT_TOP_TREE, MW_OPT_TOP_PERCENT, MW_OPT_TOP_KERNEL,
+	MW_OPT_TOP_BUDGET,  MW_OPT_TOP_ONCE, MW_OPT_TOP_COLUMNS, MW_OPT_WATCH,
+	MW_OPT_COUNT_TIMES, MW_OPT_END,
 };
 
 enum { SHOWN = 20, DEFAULT_BUDGET_MS = 200, DEFAULT_PAUSE_S = 2, MAX_ROWS = 1000000 };
@@ -137,9 +137,12 @@ static struct mw_err *run(struct mw_cli *cli)
 	struct mw_top_opts view = {
 		.fleet = &fleet_opts,
 		.percent = mw_opt_set(&cli->opts, MW_OPT_TOP_PERCENT),
+		.columns = cli->opts.value[MW_OPT_TOP_COLUMNS],
 	};
 	bool screen = mw_top_has_screen(cli);
 	struct mw_err *err = take_opts(cli, &fleet_opts);
+	if (!err && view.columns)
+		err = mw_top_check_columns(&view);
 	if (!err)
 		err = take_pace(cli, &pace);
 	if (!err)

@@ -45,6 +45,7 @@ bool mw_top_has_screen(const struct mw_cli *cli)
 {
 	return cli->out_opts.format == MW_FORMAT_TEXT && isatty(STDIN_FILENO) &&
 	       isatty(STDOUT_FILENO) && !mw_opt_set(&cli->opts, MW_OPT_TOP_ONCE) &&
+	       !mw_opt_set(&cli->opts, MW_OPT_TOP_COLUMNS) &&
 	       !mw_opt_set(&cli->opts, MW_OPT_COUNT_TIMES);
 }
 

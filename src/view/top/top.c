@@ -193,9 +193,9 @@ static void put_process(struct sheet *sheet, const struct mw_fleet_row *row)
 	put(sheet, "uid", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, mw_cell_known(row->uid));
 }
 
-/* One row, with the columns it stands under. */
-static void lay_out(struct sheet *sheet, const struct mw_fleet *fleet,
-		    const struct mw_top_opts *opts, const struct mw_fleet_row *row)
+/* One row, with all columns it may stand under. */
+static void lay_out_all(struct sheet *sheet, const struct mw_fleet *fleet,
+			const struct mw_top_opts *opts, const struct mw_fleet_row *row)
 {
 	enum mw_fleet_by by = opts->fleet->by;
 	sheet->n = 0;
@@ -220,6 +220,84 @@ static void lay_out(struct sheet *sheet, const struct mw_fleet *fleet,
 		put(sheet, mw_fleet_by_name(by), mw_fleet_by_name(by), MW_TYPE_TEXT,
 		    MW_COL_TRUNC, mw_cell_s(row->name));
 	}
+}
+
+/* A column for machines and one for people may be two: "pss" and its share, an age. */
+static bool is_of(const struct mw_col *col, const char *key, size_t len)
+{
+	if (col->flags & MW_COL_NO_DATA)
+		return len == strlen(col->title) && !memcmp(col->title, key, len);
+	return !strncmp(col->key, key, len) &&
+	       (!col->key[len] || !strcmp(col->key + len, "_share") ||
+		!strcmp(col->key + len, "_s"));
+}
+
+/* Adds the columns of `all` that one key names; shown also where it usually is not. */
+static bool choose_one(const struct sheet *all, const char *key, size_t len,
+		       struct sheet *ret)
+{
+	size_t first = ret->n;
+	for (size_t i = 0; i < all->n && ret->n < COL_MAX; i++) {
+		if (!is_of(&all->cols[i], key, len))
+			continue;
+		ret->cols[ret->n] = all->cols[i];
+		ret->cells[ret->n++] = all->cells[i];
+	}
+	if (ret->n == first + 1) {
+		struct mw_col *col = &ret->cols[first];
+		col->flags &= ~(unsigned)MW_COL_NO_TEXT;
+		col->title = col->title[0] ? col->title : col->key;
+	}
+	return ret->n > first;
+}
+
+/* Those that --columns names, in its order. Gives the first that is none, or NULL. */
+static const char *choose(const struct sheet *all, const char *columns, struct sheet *ret)
+{
+	const char *bad = NULL;
+	ret->n = 0;
+	for (const char *pos = columns; *pos && !bad;) {
+		size_t len = strcspn(pos, ", ");
+		if (len && !choose_one(all, pos, len, ret))
+			bad = pos;
+		pos += len + (pos[len] != '\0');
+	}
+	return bad;
+}
+
+/* One row, with the columns it stands under. */
+static void lay_out(struct sheet *sheet, const struct mw_fleet *fleet,
+		    const struct mw_top_opts *opts, const struct mw_fleet_row *row)
+{
+	struct sheet all;
+	lay_out_all(opts->columns ? &all : sheet, fleet, opts, row);
+	if (!opts->columns)
+		return;
+	choose(&all, opts->columns, sheet);
+	/* One of the cells points at it. */
+	memcpy(sheet->age, all.age, sizeof(all.age));
+	for (size_t i = 0; i < sheet->n; i++)
+		if (sheet->cols[i].flags & MW_COL_NO_DATA && !sheet->cells[i].null)
+			sheet->cells[i].s = sheet->age;
+}
+
+struct mw_err *mw_top_check_columns(const struct mw_top_opts *opts)
+{
+	const struct mw_fleet fleet = { 0 };
+	const struct mw_fleet_row row = { .user = "", .name = "", .command = "" };
+	struct sheet all, chosen;
+	mw_auto_buf keys = { 0 };
+	lay_out_all(&all, &fleet, opts, &row);
+	const char *bad = choose(&all, opts->columns, &chosen);
+	if (!bad && chosen.n)
+		return NULL;
+	if (!bad)
+		bad = "nothing";
+	for (size_t i = 0; i < all.n; i++)
+		if (all.cols[i].key[0] && !mw_buf_printf(&keys, " %s", all.cols[i].key))
+			return mw_err_nomem();
+	return mw_err_new(MW_ERR_USAGE, 0, "--columns", "--columns: %.*s is none of:%s",
+			  (int)strcspn(bad, ", "), bad, mw_buf_str(&keys));
 }
 
 static void table(struct mw_out *out, const struct mw_fleet *fleet,

@@ -12,7 +12,12 @@ struct mw_top_opts {
 	const struct mw_fleet_opts *fleet;
 	bool percent;   /* of the machine's memory, instead of bytes (text) */
 	uint64_t total; /* the machine's memory; 0 unknown */
+	const char
+		*columns; /* their keys, with commas or blanks between; NULL: as usual */
 };
+
+/* USAGE when one of the columns is none; names all there are. */
+struct mw_err *mw_top_check_columns(const struct mw_top_opts *opts) MW_MUST_USE;
 
 /* One look. NOMEM. */
 struct mw_err *mw_view_top(struct mw_out *out, const struct mw_fleet *fleet,
