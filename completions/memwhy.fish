@@ -240,7 +240,8 @@ function __memwhy_wants_lab
 end
 function __memwhy_labs
     set -l words (commandline -opc)
-    eval $words[1] lab --names 2>/dev/null
+    type -q -- $words[1]
+    and command $words[1] lab --names 2>/dev/null
 end
 complete -c memwhy -n __memwhy_wants_lab -a '(__memwhy_labs)' -d lab
 complete -c memwhy -n '__memwhy_is lab' -l auto -d 'ask nothing'

@@ -34,6 +34,12 @@ compile()
 		{ [ $# -gt 0 ] && echo "$to: not built" >&2; }
 }
 
+# Those that are no more would still be found beside the program.
+for steps in "$out"/*/steps; do
+	dir=${steps%/steps}
+	[ ! -e "$steps" ] || [ -e "$src/${dir##*/}/steps" ] || rm -r "$dir"
+done
+
 for steps in "$src"/*/steps; do
 	dir=${steps%/steps}
 	name=${dir##*/}

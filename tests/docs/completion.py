@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What a shell really offers after a piece of a command line. Usage: completion.py SHELL
-FILE CLASSES, where CLASSES prints the keys of all classes."""
+FILE CLASSES MEMWHY, where CLASSES prints the keys of all classes."""
 import os
 import shutil
 import subprocess
 import sys
 
-shell, script, list_classes = sys.argv[1:4]
+shell, script, list_classes, memwhy = sys.argv[1:5]
 if not shutil.which(shell):
     print(f"skipped: no {shell} here")
     sys.exit(77)
@@ -70,6 +70,11 @@ want(["memwhy", "map", "m"], [], ["map"])
 want(["memwhy", "capture", me, "/us"], ["/usr"], [me])
 want(["memwhy", "--root", "/us"], ["/usr"])
 want(["memwhy", "help", "c"], ["capture"], [me])
+# Names of labs come from the program itself.
+want([memwhy, "lab", ""], ["demand", "where"], [me])
+want([memwhy, "lab", "demand", ""], [], ["demand"])
+want([memwhy, "lab", "--step", "2", "dem"], ["demand"])
+want(["memwhy", "lab", "--a"], ["--auto", "--answers", "--all"], ["--arenas"])
 for failure in failures:
     print(failure)
 sys.exit(bool(failures))

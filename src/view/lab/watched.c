@@ -18,7 +18,7 @@ static const struct {
 	char sign;
 	const char *is;
 } signs[SIGNS] = {
-	{ '#', "# of this process alone" },
+	{ '#', "# its own" },
 	{ 's', "s shared" },
 	{ 'z', "z the zero page" },
 	{ 'w', "w swapped" },
@@ -126,7 +126,7 @@ static struct mw_err *explain_signs(struct mw_lab_view *view,
 			continue;
 		view->explained |= 1U << s;
 		ok = mw_buf_printf(&text, "%s%s",
-				   text.len ? ", " : "a sign a page: ", signs[s].is);
+				   text.len ? ", " : "pages: ", signs[s].is);
 	}
 	if (!ok)
 		return mw_err_nomem();
