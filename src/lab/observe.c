@@ -50,20 +50,29 @@ static struct mw_err *read_stat(struct mw_observation *seen, struct mw_seen *of)
 	return NULL;
 }
 
+static const char *why_no_mappings(const struct mw_snapshot *snap)
+{
+	size_t n;
+	const struct mw_gap *gaps = mw_snapshot_gaps(snap, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(gaps[i].what, "mappings"))
+			return gaps[i].why;
+	return "it has no mappings";
+}
+
 /* A snapshot without mappings: it is on its way out, or says why. */
 static struct mw_err *look_closer(struct mw_observation *seen, struct mw_seen *of)
 {
 	const struct mw_process *process = mw_snapshot_process(of->snap);
-	size_t n_regions, n_gaps;
+	size_t n_regions;
 	(void)mw_snapshot_regions(of->snap, &n_regions);
-	const struct mw_gap *gaps = mw_snapshot_gaps(of->snap, &n_gaps);
 	bool dead = process->state == 'Z' || process->state == 'X' ||
 		    (process->vm_size == UINT64_MAX && !process->kthread);
 	if (n_regions)
 		return NULL;
 	if (dead)
 		return set_ended(seen, of);
-	of->blind = n_gaps ? gaps[0].why : "it has no mappings";
+	of->blind = why_no_mappings(of->snap);
 	return NULL;
 }
 

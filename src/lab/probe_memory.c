@@ -205,6 +205,13 @@ static struct mw_err *ask_size(struct mw_asked *asked, struct mw_value *ret)
 	return number(ret, region ? region->end - region->start : 0);
 }
 
+static struct mw_err *ask_regions(struct mw_asked *asked, struct mw_value *ret)
+{
+	size_t n;
+	(void)mw_snapshot_regions(asked->of->snap, &n);
+	return number(ret, n);
+}
+
 static struct mw_err *ask_present(struct mw_asked *asked, struct mw_value *ret)
 {
 	unsigned state;
@@ -378,6 +385,7 @@ const struct mw_probe mw_memory_probes[] = {
 	{ "swap", 0, 2, MW_PROBE_SUM, ask_swap },
 	{ "huge", 0, 2, MW_PROBE_SUM, ask_huge },
 	{ "zero", 0, 2, MW_PROBE_SUM, ask_zero },
+	{ "regions", 0, 0, MW_PROBE_SUM, ask_regions },
 	{ "present", 1, 1, MW_PROBE_FIRST, ask_present },
 	{ "frame", 1, 1, MW_PROBE_FIRST, ask_frame },
 	{ "mapcount", 1, 1, MW_PROBE_FIRST, ask_mapcount },

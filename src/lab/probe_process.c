@@ -51,13 +51,6 @@ static struct mw_err *ask_majflt(struct mw_asked *asked, struct mw_value *ret)
 	return number(ret, asked->of->maj_flt);
 }
 
-static struct mw_err *ask_regions(struct mw_asked *asked, struct mw_value *ret)
-{
-	size_t n;
-	(void)mw_snapshot_regions(asked->of->snap, &n);
-	return number(ret, n);
-}
-
 static struct mw_err *ask_classes(struct mw_asked *asked, struct mw_value *ret)
 {
 	bool have[MW_CLASS_COUNT] = { false };
@@ -209,7 +202,6 @@ const struct mw_probe mw_process_probes[] = {
 	{ "threads", 0, 0, MW_PROBE_SUM, ask_threads },
 	{ "minflt", 0, 0, MW_PROBE_SUM, ask_minflt },
 	{ "majflt", 0, 0, MW_PROBE_SUM, ask_majflt },
-	{ "regions", 0, 0, MW_PROBE_SUM, ask_regions },
 	{ "classes", 0, 0, MW_PROBE_FIRST, ask_classes },
 	{ "heap_live", 0, 0, MW_PROBE_SUM, ask_heap_live },
 	{ "heap_blocks", 0, 0, MW_PROBE_SUM, ask_heap_blocks },

@@ -72,7 +72,7 @@ struct mw_probe {
 	mw_probe_fn *ask;
 };
 
-/* Both end with an entry without a name. */
+/* What needs its mappings, and the rest; both end with an entry without a name. */
 extern const struct mw_probe mw_memory_probes[], mw_process_probes[];
 
 /* The first process of that name that is there; NULL, and why in *why. */
