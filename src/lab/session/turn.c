@@ -252,15 +252,21 @@ static struct mw_err *fill_facts(struct mw_stage *stage, struct mw_lab_turn *tur
 	return err;
 }
 
-/* Of choices, the one that a number stands for. */
-static void choose(const struct mw_lab_step *step, struct mw_value *value)
+/* Of choices, the one that a number stands for. Without choices it is a number. */
+static struct mw_err *choose(const struct mw_lab_step *step, struct mw_value *value)
 {
+	if (!step->n_choices && value->kind == MW_VALUE_TEXT)
+		return mw_err_new(
+			MW_ERR_FORMAT, 0, step->name,
+			"step \"%s\" has no Choices, and its answer is \"%.60s\"",
+			step->name, value->text);
 	if (!step->n_choices || value->kind != MW_VALUE_NUMBER)
-		return;
+		return NULL;
 	if (value->number >= 0 && (uint64_t)value->number < step->n_choices)
 		*value = mw_value_text(step->choices[value->number]);
 	else
 		*value = mw_value_unknown("it is none of the choices");
+	return NULL;
 }
 
 static struct mw_err *eval_choice(struct mw_stage *stage, const struct mw_lab_step *step,
@@ -268,9 +274,7 @@ static struct mw_err *eval_choice(struct mw_stage *stage, const struct mw_lab_st
 {
 	struct mw_err *err = expr ? mw_stage_eval(stage, expr, ret) : NULL;
 
-	if (!err)
-		choose(step, ret);
-	return err;
+	return err ? err : choose(step, ret);
 }
 
 static enum mw_lab_verdict compare(const struct mw_lab_turn *turn)
