@@ -163,12 +163,13 @@ static struct mw_expr *parse_function(struct parser *p, const struct function *f
 	const char *start = p->now.start;
 	if (!ret || !parse_args(p, ret))
 		return NULL;
+	if (ret->n != function->n_args)
+		return fail(p, "too few or too many arguments");
 	if (past) {
 		ret->text = copy(p, start, p->end);
 		p->in_past = false;
 	}
-	return ret->n == function->n_args ? ret
-					  : fail(p, "too few or too many arguments");
+	return ret;
 }
 
 /* From behind its "(" on. */

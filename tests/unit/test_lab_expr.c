@@ -328,6 +328,7 @@ static void test_refused(void **state)
 		{ "f(1, 2, 3, 4, 5)", "too many arguments" },
 		{ "min(1)", "too few or too many arguments" },
 		{ "hex()", "too few or too many arguments" },
+		{ "was( )", "too few or too many arguments" },
 		{ "was(1, 2)", "too few or too many arguments" },
 		{ "was(grew(1))", "inside of another" },
 		{ "1 + grew(f(was(1)))", "inside of another" },
