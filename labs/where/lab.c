@@ -11,7 +11,7 @@
 enum { TICKS = 5, MOST_COPIES = 8, START = 100 };
 
 static const int months[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-static long answer = 42;
+static long primes[1024] = { 2, 3, 5, 7, 11, 13, 17, 19 };
 static char table[64 << 10];
 static long counter;
 
@@ -106,12 +106,14 @@ static int copies_wanted(void)
 int main(int argc, char **argv)
 {
 	struct lab_child copies[MOST_COPIES];
-	int local = argc, n = copies_wanted();
+	char local[16 << 10];
+	int n = copies_wanted();
 
 	if (argc > 1)
 		lab_serve(argv[1], tick_once);
 	lab_start();
 	lab_value("dynamic", getauxval(AT_BASE) != 0);
+	lab_value("has_vdso", getauxval(AT_SYSINFO_EHDR) != 0);
 	lab_value("ticks", TICKS);
 	lab_value("copies", n);
 
@@ -122,8 +124,8 @@ int main(int argc, char **argv)
 	lab_step("rodata", "static const int months[12] = { 31, 28, 31, …");
 	lab_addr("rodata", months);
 
-	lab_step("data", "static long answer = 42;");
-	lab_addr("data", &answer);
+	lab_step("data", "static long primes[1024] = { 2, 3, 5, …");
+	lab_addr("data", primes);
 
 	lab_step("bss", "static char table[64 << 10];");
 	lab_addr("bss", table + sizeof(table) / 2);
@@ -131,8 +133,9 @@ int main(int argc, char **argv)
 	lab_step("heap", "char *p = malloc(100);");
 	lab_addr("heap", malloc(100));
 
-	lab_step("stack", "int local;   in main()");
-	lab_addr("stack", &local);
+	lab_step("stack", "char local[16 << 10];   in main()");
+	local[0] = 1;
+	lab_addr("stack", local);
 
 	lab_step("environment",
 		 "getenv(\"PATH\"), argv[0]: strings that were there before main()");
