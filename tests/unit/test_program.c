@@ -244,6 +244,40 @@ static void remove_place(const struct place *p)
 	assert_int_equal(rmdir(p->dir), 0);
 }
 
+/* A folder with what may be in one, and a link to what is to stay. */
+static void fill_folder(const struct place *p, const char *folder)
+{
+	char path[128], target[64];
+	assert_int_equal(mkdir(folder, 0700), 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(path, sizeof(path), "%s/%d", folder, i);
+		assert_int_equal(mkdir(path, 0700), 0);
+		snprintf(path, sizeof(path), "%s/%d/file", folder, i);
+		write_file(path, "x");
+	}
+	snprintf(target, sizeof(target), "%s", p->dir);
+	snprintf(path, sizeof(path), "%s/link", folder);
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static void test_clear(void **state)
+{
+	(void)state;
+	struct place p = make_place();
+	char made[64];
+	snprintf(made, sizeof(made), "%s/memwhy-lab-x", p.dir);
+	struct mw_program *program = start("read x <&$in");
+	mw_auto_err err = mw_program_undo(program, MW_UNDO_CLEAR, p.dir, "");
+	assert_int_equal(err->code, MW_ERR_USAGE);
+	assert_null(mw_program_undo(program, MW_UNDO_CLEAR, "/memwhy-lab-none", ""));
+	assert_null(mw_program_undo(program, MW_UNDO_CLEAR, made, ""));
+	fill_folder(&p, made);
+	mw_program_end(program, NULL);
+	assert_int_not_equal(access(made, F_OK), 0);
+	assert_true(is_as_before(&p));
+	remove_place(&p);
+}
+
 static void test_undo(void **state)
 {
 	(void)state;
@@ -358,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_what_it_gets),
 		cmocka_unit_test(test_all_descendants_end),
 		cmocka_unit_test(test_undo),
+		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_memwhy_killed),
 		cmocka_unit_test(test_killed_before_undo),
 	};

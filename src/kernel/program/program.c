@@ -225,6 +225,12 @@ struct mw_err *mw_program_go(struct mw_program *program)
 	return sent == 1 ? NULL : gone();
 }
 
+/* A lab's slip must not cost somebody's files. */
+static bool may_clear(const char *path)
+{
+	return strncmp(strrchr(path, '/'), "/memwhy-lab-", strlen("/memwhy-lab-")) == 0;
+}
+
 struct mw_err *mw_program_undo(struct mw_program *program, enum mw_undo how,
 			       const char *path, const char *text)
 {
@@ -235,6 +241,9 @@ struct mw_err *mw_program_undo(struct mw_program *program, enum mw_undo how,
 		return mw_err_new(MW_ERR_USAGE, 0, path,
 				  "%s: what is to be undone needs an absolute path",
 				  path);
+	if (how == MW_UNDO_CLEAR && !may_clear(path))
+		return mw_err_new(MW_ERR_USAGE, 0, path,
+				  "%s: only a folder memwhy-lab-... is cleared", path);
 	if (strlen(path) >= MW_UNDO_LEN || strlen(text) >= MW_UNDO_LEN)
 		return mw_err_new(MW_ERR_USAGE, ENAMETOOLONG, NULL,
 				  "what is to be undone is too long");

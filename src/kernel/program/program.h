@@ -35,7 +35,11 @@ struct mw_err *mw_program_line(struct mw_program *program, const char **line) MW
 struct mw_err *mw_program_go(struct mw_program *program) MW_MUST_USE;
 
 /* What the keeper does at the end: in reverse order of being asked. */
-enum mw_undo { MW_UNDO_REMOVE, MW_UNDO_RESTORE };
+enum mw_undo {
+	MW_UNDO_REMOVE,  /* a file or an empty folder */
+	MW_UNDO_RESTORE, /* writes the text to the file */
+	MW_UNDO_CLEAR,   /* removes a folder "memwhy-lab-…" with all that is in it */
+};
 
 /* When this returns the keeper knows it. USAGE, IO. */
 struct mw_err *mw_program_undo(struct mw_program *program, enum mw_undo how,

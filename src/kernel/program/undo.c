@@ -4,15 +4,18 @@
 #include "kernel/program/keeper.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
+	MAX_DEPTH = 32,     /* of a folder that is cleared; what lies deeper stays */
 	GIVE_UP_MS = 10000, /* on processes that we may not kill, or do not die */
 	BUSY_TRIES = 200,   /* a cgroup is busy for a moment after its last process */
 };
@@ -89,6 +92,55 @@ static void take_away(const char *path)
 	}
 }
 
+static void clear(int parent, const char *name, int depth);
+
+/* One entry, if it is not the folder itself or the one above. */
+static bool clear_entry(int folder, const char *name, int depth)
+{
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	if (unlinkat(folder, name, 0) == 0)
+		return true;
+	clear(folder, name, depth + 1);
+	return faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+/* Reading is begun anew as long as something goes: what was read may have moved. */
+static void clear_entries(int folder, int depth)
+{
+	char entries[2048];
+	ssize_t len;
+	bool some = true;
+
+	while (some && lseek(folder, 0, SEEK_SET) == 0) {
+		some = false;
+		while ((len = getdents64(folder, entries, sizeof(entries))) > 0)
+			for (ssize_t at = 0; at < len;) {
+				struct dirent64 *entry = (void *)(entries + at);
+				some |= clear_entry(folder, entry->d_name, depth);
+				at += entry->d_reclen;
+			}
+	}
+}
+
+/* Follows no link, and does not leave the file system. */
+static void clear(int parent, const char *name, int depth)
+{
+	struct stat above, here;
+	int folder =
+		openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (folder < 0)
+		return;
+	bool same =
+		fstat(folder, &here) == 0 &&
+		(!depth || (fstat(parent, &above) == 0 && above.st_dev == here.st_dev));
+	if (same && depth < MAX_DEPTH)
+		clear_entries(folder, depth);
+	close(folder);
+	unlinkat(parent, name, AT_REMOVEDIR);
+}
+
 static void put_back(const char *path, const char *text)
 {
 	size_t len = strlen(text);
@@ -107,6 +159,8 @@ void mw_keeper_undo(const struct mw_keeper *k)
 		const struct mw_undo_order *order = &k->undos[i];
 		if (order->how == MW_UNDO_REMOVE)
 			take_away(order->path);
+		else if (order->how == MW_UNDO_CLEAR)
+			clear(AT_FDCWD, order->path, 0);
 		else
 			put_back(order->path, order->text);
 	}

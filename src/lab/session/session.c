@@ -49,8 +49,9 @@ static struct mw_err *ended(struct mw_lab_session *s)
 /* The program waits until its promise to put something back is known. */
 static struct mw_err *promise(struct mw_lab_session *s)
 {
-	enum mw_undo how =
-		strcmp(s->told.how, "remove") == 0 ? MW_UNDO_REMOVE : MW_UNDO_RESTORE;
+	enum mw_undo how = strcmp(s->told.how, "remove") == 0  ? MW_UNDO_REMOVE
+			   : strcmp(s->told.how, "clear") == 0 ? MW_UNDO_CLEAR
+							       : MW_UNDO_RESTORE;
 
 	struct mw_err *err = mw_program_undo(s->program, how, s->told.path, s->told.text);
 	return err ? err : mw_program_go(s->program);

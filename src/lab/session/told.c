@@ -140,8 +140,9 @@ static struct mw_err *take_row(struct mw_told *told, const char *line,
 static struct mw_err *take_undo(struct mw_told *told, const char *line,
 				const char *const *fields)
 {
-	if (strcmp(fields[1], "remove") != 0 && strcmp(fields[1], "restore") != 0)
-		return wrong(line, "neither \"remove\" nor \"restore\"");
+	if (strcmp(fields[1], "remove") != 0 && strcmp(fields[1], "restore") != 0 &&
+	    strcmp(fields[1], "clear") != 0)
+		return wrong(line, "neither \"remove\", \"restore\" nor \"clear\"");
 	told->how = mw_arena_strdup(told->arena, fields[1]);
 	told->path = mw_arena_strdup(told->arena, fields[2]);
 	told->text = mw_arena_strdup(told->arena, fields[3]);
