@@ -212,3 +212,11 @@ LAB_API void crash_tell(const struct crash *crash)
 	lab_text("tried", crash->tried);
 #endif
 }
+
+/* A step that is such a crash. */
+LAB_API void crash_step(const char *name, const char *does, int (*fn)(void *), void *arg)
+{
+	lab_step(name, does);
+	struct crash crash = crash_run(fn, arg);
+	crash_tell(&crash);
+}
