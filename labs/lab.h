@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -100,14 +101,45 @@ LAB_API void lab_row(const char *label, long long number, const char *unit)
 		 unit);
 }
 
+/* Puts one thing back. What was in a cgroup may not be quite gone yet. */
+LAB_API void lab_put_back(const char *how, const char *path, const char *text)
+{
+	int fd = strcmp(how, "restore") ? -1 : open(path, O_WRONLY | O_TRUNC);
+	if (strcmp(how, "clear") == 0)
+		execlp("rm", "rm", "-rf", "--", path, (char *)NULL);
+	else if (fd >= 0)
+		_exit(write(fd, text, strlen(text)) < 0);
+	for (int i = 0; i < 200 && unlink(path) && rmdir(path) && errno == EBUSY; i++)
+		usleep(5000);
+}
+
+/* By hand: a process of its own does it when this one and its children have ended. */
+LAB_API void lab_undo_later(const char *how, const char *path, const char *text)
+{
+	int alive[2];
+	char end;
+	if (pipe2(alive, O_CLOEXEC) || fork())
+		return;
+	setsid();
+	close_range(0, (unsigned)alive[0] - 1, 0);
+	close_range((unsigned)alive[0] + 1, ~0U, 0);
+	while (read(alive[0], &end, 1) < 0)
+		;
+	lab_put_back(how, path, text);
+	_exit(0);
+}
+
 /*
  * Before something outside this process is made or changed: how to put it back, whatever
- * happens. "remove": a file or an empty directory; "restore": writes `text` to a file.
+ * happens. "remove": a file or an empty directory; "clear": a directory with all that is
+ * in it; "restore": writes `text` to a file.
  */
 LAB_API void lab_undo(const char *how, const char *path, const char *text)
 {
-	if (lab_to < 0)
+	if (lab_to < 0) {
+		lab_undo_later(how, path, text);
 		return;
+	}
 	lab_line("undo\t%s\t%s\t%s", how, path, text);
 	lab_wait();
 }
