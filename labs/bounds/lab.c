@@ -3,7 +3,7 @@
  * Writes past the end of arrays, in a child each time, until the kernel says no. It knows
  * mappings and pages. It has never heard of arrays.
  */
-#include "../crash.h"
+#include "crash.h"
 #include <malloc.h>
 
 enum { COUNT = 5000, HANDOUT = 5121, BIG = 200000, SMALL = 100 };

@@ -6,7 +6,7 @@
  * Compilers see many of these errors and warn. Pointers are volatile so that they do not,
  * and so that they leave the errors in.
  */
-#include "../crash.h"
+#include "crash.h"
 #include <malloc.h>
 
 enum { LOST = 100, LOST_SIZE = 1000, LARGE = 1 << 20, OTHER = 7 };

@@ -3,7 +3,7 @@
  * What C++ adds: new, new[], nothrow and placement new, and their errors. The program of
  * C goes on as this one; started by itself this one begins there.
  */
-#include "../crash.h"
+#include "crash.h"
 #include <cstddef>
 #include <new>
 

@@ -3,7 +3,7 @@
  * Touches memory in every way that is forbidden, each time in a child process, and tells
  * what the kernel said: the signal, its code, and the address.
  */
-#include "../crash.h"
+#include "crash.h"
 #include <stddef.h>
 #include <sys/resource.h>
 #include <ucontext.h>

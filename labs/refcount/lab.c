@@ -3,7 +3,7 @@
  * Objects that count who refers to them, and go when nobody does. Beside them the same
  * by hand, and in an arena.
  */
-#include "../lab.h"
+#include "lab.h"
 #include <malloc.h>
 
 enum { NODES = 100, ARENA = 4000 };
