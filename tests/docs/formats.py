@@ -87,7 +87,7 @@ def walk(value, path, members, seen, schema):
 
 def run(*args):
     done = subprocess.run([memwhy, *args], capture_output=True, text=True)
-    if done.returncode not in (0, 1 if args[0] == "leaks" else 0):
+    if done.returncode not in (0, 1 if args[0] in ("leaks", "lab") else 0):
         sys.exit(f"{args}: status {done.returncode}: {done.stderr}")
     return done.stdout
 
@@ -128,6 +128,17 @@ def flat_rows(command, *args):
     for line in run(command, *args, "--ndjson").splitlines()[:50]:
         if list(json.loads(line)) != names:
             failures.append(f"{command} {args}: NDJSON and CSV differ")
+
+
+def step_rows(lab):
+    """CSV and NDJSON of a lab are its steps; of its JSON they are the nested sums."""
+    names = next(csv.reader(io.StringIO(run("lab", lab, "--csv"))))
+    row = re.search(r"^\| steps \| (.*) \|$", section("memwhy.lab/1"), re.M)[1]
+    if re.findall(r"`([^`]+)`", row) != names:
+        failures.append(f"lab --csv: columns {names} are not documented")
+    for line in run("lab", lab, "--ndjson").splitlines():
+        if list(json.loads(line)) != names:
+            failures.append("lab: NDJSON and CSV differ")
 
 
 pid = str(os.getpid())
@@ -172,6 +183,15 @@ try:
         rows("memwhy.leaks-diff/1", "leaks", pid, "--diff", str(earlier))
         del kept
     rows("memwhy.leaks/1", "leaks", pid, "--possible")
+    look("lab")
+    rows("memwhy.labs/1", "lab")
+    for lab in "demand", "cow", "copy-file", "where":
+        look("lab", lab)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as answers:
+        answers.write("map 0\ntouch 400\n")
+        answers.flush()
+        look("lab", "demand", "--answers", answers.name)
+    step_rows("demand")
     rows("memwhy.why/1", pid)
     rows("memwhy.map/1", "map", pid)
     rows("memwhy.map/1", "map", pid, "--watch=1", "--count", "1")

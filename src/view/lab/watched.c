@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is watched. For people a row that did not change is one line; one that did is two,
- * before and after, so that the strips of pages stand below each other.
+ * What is watched. For people a row that did not change is one line, or none where there
+ * are many; one that did is two, before and after, so that the strips of pages stand
+ * below each other.
  */
 #include "view/lab/impl.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
+	FEW = 4,         /* rows; of more than that only those that changed are shown */
 	STRIP = 24,      /* longer strips are told in runs */
 	NO_ADDRESS = 66, /* narrower than that: no column for the address */
 	NO_MAPPING = 52, /* … nor for what the mapping is */
@@ -18,12 +21,8 @@ static const struct {
 	char sign;
 	const char *is;
 } signs[SIGNS] = {
-	{ '#', "# its own" },
-	{ 's', "s shared" },
-	{ 'z', "z the zero page" },
-	{ 'w', "w swapped" },
-	{ '.', ". none" },
-	{ '?', "? not known" },
+	{ '#', "# its own" }, { 's', "s shared" }, { 'z', "z the zero page" },
+	{ 'w', "w swapped" }, { '.', ". none" },   { '?', "? not known" },
 };
 
 /* "12# 4. 1z": as many pages of each, one after the other. */
@@ -40,11 +39,13 @@ static bool add_runs(struct mw_buf *text, const char *pages)
 	return ok;
 }
 
-static bool add_strip(struct mw_buf *text, const char *pages)
+static bool add_strip(struct mw_buf *text, const struct mw_lab_seen *seen)
 {
-	mw_buf_clear(text);
-	return strlen(pages) > STRIP ? add_runs(text, pages)
-				     : mw_buf_printf(text, "%s", pages);
+	size_t n = strlen(seen->pages), page = (size_t)sysconf(_SC_PAGESIZE);
+	bool more = seen->len > (n + 1) * page;
+	if (n <= STRIP && !more)
+		return mw_buf_printf(text, "%s", seen->pages);
+	return add_runs(text, seen->pages) && (!more || mw_buf_printf(text, " …"));
 }
 
 static bool is_same(const struct mw_lab_seen *a, const struct mw_lab_seen *b)
@@ -54,17 +55,25 @@ static bool is_same(const struct mw_lab_seen *a, const struct mw_lab_seen *b)
 	       !strcmp(a->class, b->class) && !strcmp(a->pages, b->pages);
 }
 
+/* What is of no known class is the program's own, mapped by itself. */
+static const char *title_of(const struct mw_lab_seen *seen)
+{
+	if (!seen->mapped)
+		return "not mapped";
+	return !strcmp(seen->class, "unknown") ? "plain mapping" : seen->title;
+}
+
 static bool people_row(struct mw_out *out, const char *label, const char *when,
 		       const struct mw_lab_seen *seen, enum mw_emphasis emphasis)
 {
 	mw_auto_buf strip = { 0 };
-	if (!add_strip(&strip, seen->pages))
+	if (!add_strip(&strip, seen))
 		return false;
 	struct mw_cell cells[] = {
 		mw_cell_s(label),
 		mw_cell_s(when),
 		mw_cell_if(seen->mapped, seen->start),
-		mw_cell_s(seen->mapped ? seen->title : "not mapped"),
+		mw_cell_s(title_of(seen)),
 		mw_cell_s(seen->perms),
 		mw_cell_known(seen->rss),
 		mw_cell_s(mw_buf_str(&strip)),
@@ -73,17 +82,37 @@ static bool people_row(struct mw_out *out, const char *label, const char *when,
 	return true;
 }
 
+enum change { ABSENT, SAME, CHANGED };
+
+static enum change change_of(const struct mw_lab_row *row)
+{
+	if (!row->known_before || !is_same(&row->before, &row->after))
+		return CHANGED;
+	return row->after.mapped ? SAME : ABSENT;
+}
+
+/* How many rows are shown; *least: what must be true of each. */
+static size_t count_shown(const struct mw_lab_turn *turn, enum change *least)
+{
+	size_t n[CHANGED + 1] = { 0 };
+	for (size_t i = 0; i < turn->n_rows; i++)
+		n[change_of(&turn->rows[i])]++;
+	*least = n[SAME] + n[CHANGED] > FEW ? CHANGED : SAME;
+	return *least == CHANGED ? n[CHANGED] : n[SAME] + n[CHANGED];
+}
+
 static bool people_rows(struct mw_out *out, const struct mw_lab_row *row)
 {
 	if (!row->known_before)
 		return people_row(out, row->label, "new", &row->after, MW_CHANGED);
-	if (is_same(&row->before, &row->after))
+	if (change_of(row) != CHANGED)
 		return people_row(out, row->label, "same", &row->after, MW_PLAIN);
 	return people_row(out, row->label, "before", &row->before, MW_FAINT) &&
 	       people_row(out, "", "after", &row->after, MW_CHANGED);
 }
 
-static struct mw_err *people_table(struct mw_out *out, const struct mw_lab_turn *turn)
+static struct mw_err *people_table(struct mw_out *out, const struct mw_lab_turn *turn,
+				   enum change least)
 {
 	unsigned width = mw_out_width(out);
 	unsigned address = width && width < NO_ADDRESS ? MW_COL_NO_TEXT : 0;
@@ -106,22 +135,31 @@ static struct mw_err *people_table(struct mw_out *out, const struct mw_lab_turn 
 	bool ok = true;
 	mw_out_table(out, &table);
 	for (size_t i = 0; ok && i < turn->n_rows; i++)
-		ok = people_rows(out, &turn->rows[i]);
+		if (change_of(&turn->rows[i]) >= least)
+			ok = people_rows(out, &turn->rows[i]);
 	mw_out_table_end(out);
 	return ok ? NULL : mw_err_nomem();
 }
 
+/* Whether a sign stands in a row as it is shown. */
+static bool has_sign(const struct mw_lab_row *row, char sign)
+{
+	bool before = row->known_before && change_of(row) == CHANGED;
+	return strchr(row->after.pages, sign) ||
+	       (before && strchr(row->before.pages, sign));
+}
+
 /* A sign is explained below the first table that it stands in. */
 static struct mw_err *explain_signs(struct mw_lab_view *view,
-				    const struct mw_lab_turn *turn)
+				    const struct mw_lab_turn *turn, enum change least)
 {
 	mw_auto_buf text = { 0 };
 	bool ok = true;
 	for (unsigned s = 0; ok && s < SIGNS; s++) {
 		bool stands = false;
 		for (size_t i = 0; i < turn->n_rows; i++)
-			stands |= strchr(turn->rows[i].before.pages, signs[s].sign) ||
-				  strchr(turn->rows[i].after.pages, signs[s].sign);
+			stands |= change_of(&turn->rows[i]) >= least &&
+				  has_sign(&turn->rows[i], signs[s].sign);
 		if (!stands || view->explained & 1U << s)
 			continue;
 		view->explained |= 1U << s;
@@ -194,9 +232,10 @@ static void data_table(struct mw_out *out, const struct mw_lab_turn *turn)
 
 struct mw_err *mw_lab_watched(struct mw_lab_view *view, const struct mw_lab_turn *turn)
 {
+	enum change least;
 	data_table(view->out, turn);
-	if (!mw_out_is_text(view->out) || !turn->n_rows)
+	if (!mw_out_is_text(view->out) || !count_shown(turn, &least))
 		return NULL;
-	struct mw_err *err = people_table(view->out, turn);
-	return err ? err : explain_signs(view, turn);
+	struct mw_err *err = people_table(view->out, turn, least);
+	return err ? err : explain_signs(view, turn, least);
 }
