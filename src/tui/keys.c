@@ -226,18 +226,29 @@ static struct mw_err *click(struct mw_screen *screen, int y, int x)
 	return NULL;
 }
 
+static struct mw_err *mouse_event(struct mw_screen *screen, const MEVENT *event)
+{
+	if (event->bstate & BUTTON4_PRESSED)
+		move_by(screen, -3);
+	else if (event->bstate & BUTTON5_PRESSED)
+		move_by(screen, 3);
+	else if (event->bstate & (BUTTON1_PRESSED | BUTTON1_CLICKED))
+		return click(screen, event->y, event->x);
+	return NULL;
+}
+
+/* Events that come at once are one key; curses gives the last of them first. */
 static struct mw_err *mouse(struct mw_screen *screen)
 {
-	MEVENT event;
-	if (getmouse(&event) != OK)
-		return NULL;
-	if (event.bstate & BUTTON4_PRESSED)
-		move_by(screen, -3);
-	else if (event.bstate & BUTTON5_PRESSED)
-		move_by(screen, 3);
-	else if (event.bstate & (BUTTON1_PRESSED | BUTTON1_CLICKED))
-		return click(screen, event.y, event.x);
-	return NULL;
+	enum { AT_ONCE = 8 };
+	MEVENT events[AT_ONCE];
+	size_t n = 0;
+	struct mw_err *err = NULL;
+	while (n < AT_ONCE && getmouse(&events[n]) == OK)
+		n++;
+	while (n > 0 && !err)
+		err = mouse_event(screen, &events[--n]);
+	return err;
 }
 
 static struct mw_err *special(struct mw_screen *screen, wint_t input)

@@ -37,6 +37,12 @@ class Screen:
     def keys(self, *keys):
         self.tmux("send-keys", *keys)
 
+    def click(self, x, y):
+        """The left button pressed and released, as a terminal tells it (X10)."""
+        for button in 0, 3:
+            codes = [0x1B, ord("["), ord("M"), 32 + button, 33 + x, 33 + y]
+            self.keys("-H", *(f"{code:x}" for code in codes))
+
     def text(self, *options):
         return self.tmux("capture-pane", "-p", *options)
 
@@ -96,6 +102,23 @@ def opens():
         screen.keys("q")
         check_equal(restored(screen), 0, "status")
         check("F10 quit" not in screen.text(), "the screen is gone")
+
+
+@live.case
+def clicked_rows():
+    """A click on a row selects it, on it again opens it, also when both come at once"""
+    with sleeper(24), sleeper(48), Screen("-f", MARK + "-target", "--budget",
+                                          5000) as screen:
+        text = screen.until(r"^memwhy top: 2 processes[^$]*F10 quit").splitlines()
+        heads = next(y for y, line in enumerate(text) if re.search("pid +user +Pss", line))
+        smaller = int(text[heads + 2].split()[0])
+        screen.click(10, heads + 2)
+        screen.click(10, heads + 2)
+        screen.until(rf"\({smaller}\) costs")
+        screen.keys("q")
+        screen.until("F10 quit")
+        screen.keys("q")
+        check_equal(restored(screen), 0, "status")
 
 
 @live.case
