@@ -81,7 +81,7 @@ struct mw_err *mw_expr_fill(const char *text, const struct mw_scope *scope,
 {
 	mw_auto_buf buf = { 0 };
 	while (*text) {
-		struct piece piece;
+		struct piece piece = { 0 };
 		struct mw_err *err = take_piece(scope->arena, &text, &piece);
 		if (!err)
 			err = add_piece(&piece, scope, &buf);
@@ -100,7 +100,7 @@ static struct mw_err *each_in(struct mw_arena *arena, const char *text, mw_past_
 			      mw_use_fn *use, void *ctx)
 {
 	while (*text) {
-		struct piece piece;
+		struct piece piece = { 0 };
 		struct mw_err *err = take_piece(arena, &text, &piece);
 		if (!err && piece.expr)
 			err = past ? mw_expr_each_past(piece.expr, past, ctx)
