@@ -79,7 +79,8 @@ int main(void)
 	lab_addr("third", a + 2 * page);
 	lab_addr("last", a + (PAGES - 1) * page);
 
-	/* Its turn 0 does nothing: that has its stack copied before anything is counted. */
+	/* Its turn 0 does nothing, and has its stack copied before anything is counted.
+	 */
 	lab_step("fork", "child = fork();   a: 16 private pages, s: 16 shared ones");
 	struct lab_child child = lab_fork("child", turn);
 	lab_turn(&child, 0);
