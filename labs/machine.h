@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What some labs need of the machine: numbers out of the kernel's text files, and files
+ * on a disk of which it can be said how much is in the page cache.
+ */
+#pragma once
+
+#include "lab.h"
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+enum { MIB = 1 << 20 };
+
+/* The text of a small file, cut where it does not fit; "" when it cannot be read. */
+LAB_API const char *lab_read(const char *path, char *text, size_t size)
+{
+	size_t len = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t got;
+		while ((got = read(fd, text + len, size - 1 - len)) > 0)
+			len += (size_t)got;
+		close(fd);
+	}
+	text[len] = '\0';
+	return text;
+}
+
+/* 0 when the kernel took it. */
+LAB_API int lab_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t put = write(fd, text, strlen(text));
+	close(fd);
+	return put == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* The number behind a word at the beginning of a line; -1 when there is none. */
+LAB_API long long lab_number(const char *path, const char *word)
+{
+	char text[8192];
+	size_t len = strlen(word);
+	for (const char *at = lab_read(path, text, sizeof(text)); *at;) {
+		if (strncmp(at, word, len) == 0 && strchr(" :\t", at[len]))
+			return strtoll(at + len + 1, NULL, 10);
+		at += strcspn(at, "\n");
+		at += *at == '\n';
+	}
+	return -1;
+}
+
+/* A line of /proc/meminfo, in bytes. */
+LAB_API long long lab_meminfo(const char *word)
+{
+	return lab_number("/proc/meminfo", word) * 1024;
+}
+
+/*
+ * Pages that each CPU keeps for itself, to give them out without a lock. They are free,
+ * but MemFree and MemAvailable do not count them, and since Linux 6.7 they may be many.
+ */
+LAB_API long long lab_cpu_lists(void)
+{
+	size_t size = 1 << 20;
+	long long pages = 0;
+	char *text = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	if (text == MAP_FAILED)
+		return 0;
+	const char *at = lab_read("/proc/zoneinfo", text, size);
+	while ((at = strstr(at, " count:")))
+		pages += strtoll(at += 7, NULL, 10);
+	munmap(text, size);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* What the machine has left, at one moment. */
+struct lab_left {
+	long long free, available, lists;
+};
+
+LAB_API struct lab_left lab_left(void)
+{
+	return (struct lab_left){ lab_meminfo("MemFree"), lab_meminfo("MemAvailable"),
+				  lab_cpu_lists() };
+}
+
+/* How much less it is than it was. All that happens on the machine has a part in that. */
+LAB_API void lab_left_rows(const struct lab_left *was)
+{
+	struct lab_left now = lab_left();
+	long long lists = was->lists - now.lists;
+	lab_row("MemFree fell by", (was->free - now.free) / MIB, "MiB");
+	lab_row("with the CPUs' lists", (was->free - now.free + lists) / MIB, "MiB");
+	lab_row("MemAvailable fell by", (was->available - now.available) / MIB, "MiB");
+	lab_row("with the CPUs' lists", (was->available - now.available + lists) / MIB,
+		"MiB");
+}
+
+/*
+ * A new file that only this process knows: its name is already gone again, so nothing of
+ * it stays behind. On a disk, because a file in tmpfs is nothing but cache. -1 when there
+ * is no place for it.
+ */
+LAB_API int lab_file(void)
+{
+	static const char *const folders[] = { "/var/tmp", "/tmp", "." };
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		struct statfs fs;
+		char path[64];
+		snprintf(path, sizeof(path), "%s/memwhy-lab-XXXXXX", folders[i]);
+		if (statfs(folders[i], &fs) || fs.f_type == 0x01021994 /* tmpfs */ ||
+		    fs.f_type == 0x858458f6 /* ramfs */)
+			continue;
+		int fd = mkostemp(path, O_CLOEXEC);
+		if (fd >= 0) {
+			unlink(path);
+			return fd;
+		}
+	}
+	return -1;
+}
+
+/* How many of its first `len` bytes are in memory, counted in pages. */
+LAB_API long long lab_cached(int fd, size_t len)
+{
+	unsigned char there[1024];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+	for (size_t from = 0; from < len; from += sizeof(there) * page) {
+		size_t part = len - from < sizeof(there) * page ? len - from
+								: sizeof(there) * page;
+		void *map = mmap(NULL, part, PROT_READ, MAP_SHARED, fd, (off_t)from);
+		if (map == MAP_FAILED || mincore(map, part, there))
+			return -1;
+		for (size_t i = 0; i < (part + page - 1) / page; i++)
+			n += there[i] & 1;
+		munmap(map, part);
+	}
+	return (long long)(n * page);
+}
+
+/* How many are newer than the disk: cachestat(), since Linux 6.5. -1: not to be had. */
+LAB_API long long lab_unwritten(int fd, size_t len)
+{
+	uint64_t range[2] = { 0, len }, counts[5]; /* in cache, dirty, being written, … */
+	if (syscall(451, fd, range, counts, 0))
+		return -1;
+	return (long long)(counts[1] + counts[2]) * sysconf(_SC_PAGESIZE);
+}
+
+/* Has the kernel forget the file's pages, which it does once they are on the disk. */
+LAB_API void lab_drop(int fd)
+{
+	fsync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* Writes `len` bytes of a pattern; 0 when all are written. */
+LAB_API int lab_fill(int fd, size_t len)
+{
+	char block[16 << 10];
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = (char)(i * 31 >> 3);
+	lseek(fd, 0, SEEK_SET);
+	while (len) {
+		ssize_t put = write(fd, block, len < sizeof(block) ? len : sizeof(block));
+		if (put <= 0)
+			return -1;
+		len -= (size_t)put;
+	}
+	return 0;
+}
+
+/* Reads all of it with read(), through a buffer that is not seen in any plot. */
+LAB_API void lab_read_through(int fd)
+{
+	char block[16 << 10];
+	lseek(fd, 0, SEEK_SET);
+	while (read(fd, block, sizeof(block)) > 0)
+		;
+}
