@@ -37,11 +37,10 @@ class Screen:
     def keys(self, *keys):
         self.tmux("send-keys", *keys)
 
-    def click(self, x, y):
-        """The left button pressed and released, as a terminal tells it (X10)."""
-        for button in 0, 3:
-            codes = [0x1B, ord("["), ord("M"), 32 + button, 33 + x, 33 + y]
-            self.keys("-H", *(f"{code:x}" for code in codes))
+    def click(self, x, y, times=1):
+        """The left button pressed and released, as tmux's terminal tells it (X10)."""
+        at = chr(33 + x) + chr(33 + y)
+        self.keys("-l", f"\x1b[M {at}\x1b[M#{at}" * times)
 
     def text(self, *options):
         return self.tmux("capture-pane", "-p", *options)
@@ -112,8 +111,7 @@ def clicked_rows():
         text = screen.until(r"^memwhy top: 2 processes[^$]*F10 quit").splitlines()
         heads = next(y for y, line in enumerate(text) if re.search("pid +user +Pss", line))
         smaller = int(text[heads + 2].split()[0])
-        screen.click(10, heads + 2)
-        screen.click(10, heads + 2)
+        screen.click(10, heads + 2, times=2)
         screen.until(rf"\({smaller}\) costs")
         screen.keys("q")
         screen.until("F10 quit")
@@ -259,21 +257,9 @@ def clicks():
         text = screen.until("F10 quit")
         heads = next(i for i, l in enumerate(text.splitlines()) if " Pss" in l)
         column = text.splitlines()[heads].index("Rss")
-
-        infocmp = subprocess.run(["infocmp", "-1", "screen"], text=True,
-                                 capture_output=True, check=True).stdout
-        sgr = "kmous=\\E[<" in infocmp
-
-        def press(x, y):
-            """Down and up again."""
-            if sgr:
-                screen.keys("-l", f"\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m")
-            else:
-                at = chr(33 + x) + chr(33 + y)
-                screen.keys("-l", f"\x1b[M {at}\x1b[M#{at}")
-        press(column, heads)
+        screen.click(column, heads)
         screen.until(r"by rss$")
-        press(1, len(text.splitlines()) - 1)
+        screen.click(1, len(text.splitlines()) - 1)
         screen.until("fair share: shared pages")
 
 
