@@ -195,11 +195,23 @@ static struct mw_err *as_usage(struct mw_err *err)
 	return err;
 }
 
+/* What shells complete has a slash at its end. */
+static struct mw_err *open_folder(const char *name, struct mw_lab **ret)
+{
+	mw_auto_buf path = { 0 };
+	size_t len = strlen(name);
+	while (len > 1 && name[len - 1] == '/')
+		len--;
+	if (!mw_buf_add(&path, name, len))
+		return mw_err_nomem();
+	return as_usage(mw_lab_open(mw_buf_str(&path), ret));
+}
+
 struct mw_err *mw_labs_open(const char *name, struct mw_lab **ret)
 {
 	struct places places = { 0 };
 	if (strchr(name, '/'))
-		return as_usage(mw_lab_open(name, ret));
+		return open_folder(name, ret);
 	struct mw_err *err = find_places(&places);
 	bool found = false;
 	for (size_t i = 0; !err && !found && *name && i < places.n; i++) {

@@ -154,10 +154,23 @@ static struct mw_err *greet(const struct run *run)
 	return NULL;
 }
 
+/* A folder may have come from anywhere, without having been built. */
+static struct mw_err *start(struct run *run)
+{
+	const char *name = run->view.lab->name;
+	mw_auto_err err = mw_lab_start(run->view.lab, run->cli->src, &run->wish->program,
+				       &run->session);
+	struct mw_err *ret = err;
+	if (err && err->code == MW_ERR_NOTFOUND)
+		return mw_err_new(MW_ERR_USAGE, 0, name, "lab %s is not built: %s", name,
+				  err->msg);
+	err = NULL;
+	return ret;
+}
+
 static struct mw_err *begin(struct run *run)
 {
-	struct mw_err *err = mw_lab_start(run->view.lab, run->cli->src,
-					  &run->wish->program, &run->session);
+	struct mw_err *err = start(run);
 	if (err)
 		return err;
 	const char *lacks = mw_lab_lacks(run->session);
