@@ -2,7 +2,8 @@
 /*
  * A program with 32 KiB in each of its areas, and the same program six times more, each
  * time with another area made larger by 32 KiB. What does it change in the file, in the
- * address space, in memory? The program itself is program.c.
+ * address space, in memory? The program itself is program.c; where it may be, address
+ * space randomisation is off, so that it looks the same each time.
  */
 #include "spawn.h"
 #include <sys/stat.h>
@@ -38,7 +39,7 @@ static struct lab_child larger(int i)
 	snprintf(does, sizeof(does), "start the program with 32 KiB more of %s",
 		 areas[i]);
 	lab_step(areas[i], does);
-	struct lab_child child = lab_run(file, false);
+	struct lab_child child = lab_run(file, lab_may_fix());
 	lab_process(areas[i], child.pid);
 	snprintf(name, sizeof(name), "at_%s", areas[i]);
 	lab_addr(name, lab_call_addr(&child, i));
@@ -57,7 +58,7 @@ int main(void)
 	lab_step("base",
 		 "start a program with 32 KiB of each: code, constants, data, bss, heap, "
 		 "stack");
-	struct lab_child base = lab_run("areas-base", false);
+	struct lab_child base = lab_run("areas-base", lab_may_fix());
 	lab_process("base", base.pid);
 	tell_base(&base);
 

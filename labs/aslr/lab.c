@@ -28,7 +28,7 @@ static long long where(int part)
 	case CODE:
 		return (intptr_t)where;
 	case STACK:
-		return (intptr_t)&part;
+		return (intptr_t)__builtin_frame_address(0);
 	case HEAP: /* how far above the program it begins */
 		return ((intptr_t)sbrk(0) - (intptr_t)end) & -(intptr_t)page;
 	default:
@@ -141,7 +141,8 @@ int main(int argc, char **argv)
 	lab_step("code", "in the same runs: the address of a function");
 	tell(CODE);
 
-	lab_step("stack", "in the same runs: the address of a local variable");
+	lab_step("stack",
+		 "in the same runs: where the frame of a function is, on the stack");
 	tell(STACK);
 
 	lab_step("heap",

@@ -38,7 +38,7 @@ static void start(const struct kind *kind)
 	lab_process(kind->name, child.pid);
 	snprintf(name, sizeof(name), "%s_code", kind->name);
 	lab_addr(name, lab_call_addr(&child, 0));
-	snprintf(name, sizeof(name), "%s_printf", kind->name);
+	snprintf(name, sizeof(name), "%s_malloc", kind->name);
 	lab_addr(name, lab_call_addr(&child, 1));
 }
 

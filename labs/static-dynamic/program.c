@@ -10,10 +10,10 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* 0: where its own code is. 1: where that of printf() is. */
+/* 0: where its own code is. 1: where that of malloc() is. */
 static long long turn(int n)
 {
-	return n ? (intptr_t)printf : (intptr_t)turn;
+	return n ? (intptr_t)malloc : (intptr_t)turn;
 }
 
 int main(int argc, char **argv)

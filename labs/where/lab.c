@@ -68,7 +68,7 @@ static void row(const struct lab_child *copies, int n, int call, const char *for
 static void start_copies(struct lab_child *copies, int n)
 {
 	char name[16], line[512];
-	int len = snprintf(line, sizeof(line), "%-20s", "pid");
+	int len = snprintf(line, sizeof(line), "%-20s", "copy");
 	for (int i = 0; i < n && len < (int)sizeof(line); i++) {
 		copies[i] = lab_run(NULL, false);
 		snprintf(name, sizeof(name), "copy%d", i + 1);
@@ -76,8 +76,8 @@ static void start_copies(struct lab_child *copies, int n)
 		snprintf(name, sizeof(name), "at%d", i + 1);
 		lab_addr(name, lab_call_addr(&copies[i], 0));
 		lab_call(&copies[i], -(i + 1));
-		len += snprintf(line + len, sizeof(line) - (size_t)len, "%16d",
-				(int)copies[i].pid);
+		snprintf(name, sizeof(name), "pid %d", (int)copies[i].pid);
+		len += snprintf(line + len, sizeof(line) - (size_t)len, "%16s", name);
 	}
 	lab_say("%s", line);
 	row(copies, n, 0, "%#llx", "address");
@@ -146,8 +146,8 @@ int main(int argc, char **argv)
 	lab_addr("mapping", mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 
-	lab_step("library", "printf");
-	lab_addr("library", (const void *)(intptr_t)printf);
+	lab_step("library", "malloc   the function itself");
+	lab_addr("library", (const void *)(intptr_t)malloc);
 
 	lab_step("vdso", "clock_gettime()   what it runs, without entering the kernel");
 	lab_addr("vdso", (const void *)getauxval(AT_SYSINFO_EHDR));
