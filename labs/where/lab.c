@@ -96,6 +96,26 @@ static void tick_side_by_side(struct lab_child *copies, int n)
 	}
 }
 
+struct place {
+	const char *name;
+	uintptr_t addr;
+};
+
+static int lower(const void *a, const void *b)
+{
+	uintptr_t x = ((const struct place *)a)->addr,
+		  y = ((const struct place *)b)->addr;
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* A map of what has been seen, the highest address first, as memory is often drawn. */
+static void say_in_order(struct place *places, size_t n)
+{
+	qsort(places, n, sizeof(places[0]), lower);
+	for (size_t i = 0; i < n; i++)
+		lab_say("%-12s %#14lx", places[i].name, (unsigned long)places[i].addr);
+}
+
 static int copies_wanted(void)
 {
 	const char *wanted = getenv("MEMWHY_LAB_COPIES");
@@ -108,12 +128,13 @@ int main(int argc, char **argv)
 	struct lab_child copies[MOST_COPIES];
 	char local[16 << 10];
 	int n = copies_wanted();
+	uintptr_t vdso = getauxval(AT_SYSINFO_EHDR);
 
 	if (argc > 1)
 		lab_serve(argv[1], tick_once);
 	lab_start();
 	lab_value("dynamic", getauxval(AT_BASE) != 0);
-	lab_value("has_vdso", getauxval(AT_SYSINFO_EHDR) != 0);
+	lab_value("has_vdso", vdso != 0);
 	lab_value("ticks", TICKS);
 	lab_value("copies", n);
 
@@ -131,35 +152,44 @@ int main(int argc, char **argv)
 	lab_addr("bss", table + sizeof(table) / 2);
 
 	lab_step("heap", "char *p = malloc(100);");
-	lab_addr("heap", malloc(100));
+	char *heap = malloc(100);
+	lab_addr("heap", heap);
 
 	lab_step("stack", "char local[16 << 10];   in main()");
 	local[0] = 1;
 	lab_addr("stack", local);
 
-	lab_step("environment",
-		 "getenv(\"PATH\"), argv[0]: strings that were there before main()");
+	lab_step("environment", "argv[0]   a string that was there before main()");
 	lab_addr("environment", argv[0]);
 
 	lab_step("mapping", "m = mmap(NULL, 1 MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | "
 			    "MAP_ANONYMOUS, -1, 0);");
-	lab_addr("mapping", mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	char *mapping = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	lab_addr("mapping", mapping);
 
 	lab_step("library", "malloc   the function itself");
 	lab_addr("library", (const void *)(intptr_t)malloc);
 
 	lab_step("vdso", "clock_gettime()   what it runs, without entering the kernel");
-	lab_addr("vdso", (const void *)getauxval(AT_SYSINFO_EHDR));
+	lab_addr("vdso", (const void *)vdso);
+
+	lab_step("order", "nothing; but sort them by address");
+	struct place places[] = {
+		{ "code", (uintptr_t)twice },          { "rodata", (uintptr_t)months },
+		{ "data", (uintptr_t)primes },         { "bss", (uintptr_t)table },
+		{ "heap", (uintptr_t)heap },           { "stack", (uintptr_t)local },
+		{ "environment", (uintptr_t)argv[0] }, { "mapping", (uintptr_t)mapping },
+		{ "library", (uintptr_t)malloc },      { "vdso", vdso },
+	};
+	say_in_order(places, sizeof(places) / sizeof(places[0]));
 
 	counter = 0; /* from here on its page is there */
 	lab_addr("counter", &counter);
 	lab_step("tick", "for (i = 1; i <= 5; i++) counter++;   ten times a second");
 	tick();
 
-	lab_step(
-		"copies",
-		"this program several times at once, each with its own start: 100, 200, …");
+	lab_step("copies", "this program, several times at once, from 100, 200, … on");
 	tick_side_by_side(copies, n);
 
 	lab_end();
