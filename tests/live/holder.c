@@ -8,6 +8,7 @@
 //   holder churn              maps, touches and unmaps for ever
 //   holder zombie             prints the pid of a zombie child
 //   holder zero MIB           a mapping that was only read
+//   holder beside PAGES       a mapping that may merge with the one beside it
 // It ends by itself after two minutes.
 
 #include <errno.h>
@@ -94,6 +95,18 @@ static void zero(const char *arg)
 		sum += (size_t)p[i];
 	printf("range start=%#jx end=%#jx rss=%zu\n", (uintmax_t)(uintptr_t)p,
 	       (uintmax_t)(uintptr_t)p + len, sum);
+	wait_for_end();
+}
+
+static void beside(const char *arg)
+{
+	size_t len = strtoul(arg, NULL, 10) * PAGE;
+	char *p = mmap(NULL, len, RW, ANON, -1, 0);
+
+	must(p != MAP_FAILED, "mmap");
+	memset(p, 1, len);
+	printf("range start=%#jx end=%#jx rss=%zu\n", (uintmax_t)(uintptr_t)p,
+	       (uintmax_t)(uintptr_t)p + len, len);
 	wait_for_end();
 }
 
@@ -204,6 +217,8 @@ int main(int argc, char **argv)
 		pages(argv[2]);
 	else if (!strcmp(mode, "zero") && argc == 3)
 		zero(argv[2]);
+	else if (!strcmp(mode, "beside") && argc == 3)
+		beside(argv[2]);
 	else
 		must((errno = EINVAL, 0), "arguments");
 	return 0;

@@ -89,4 +89,19 @@ def huge_map_counts():
                              "shared")
 
 
+@live.case
+def merged_with_the_loader():
+    """what a program maps beside the loader's own pages is not the loader's"""
+    with live.holder("beside", 3) as target:
+        start, end = (int(target.facts("range")[0][key], 16) for key in ("start", "end"))
+        if not any(r["start"] <= start < end < r["end"]
+                   for r in live.smaps(target.pid, "maps")):
+            raise live.Skip("the kernel put it elsewhere: nothing merged")
+        answer = live.map_json(target.pid)
+        classes = {r["class"] for r in live.inside(answer["regions"], start, end)}
+        live.check("loader.data" not in classes, f"{classes}")
+        live.check(any(r["class"] == "loader.data" and r["name"] == "link maps"
+                       for r in answer["regions"]), "the loader's own pages")
+
+
 live.main()
