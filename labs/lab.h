@@ -231,5 +231,6 @@ LAB_API void lab_join(struct lab_child *child)
 {
 	close(child->go);
 	close(child->done);
+	kill(child->pid, SIGKILL); /* a later child may still hold the other end open */
 	waitpid(child->pid, NULL, 0);
 }

@@ -108,6 +108,14 @@ static void show_some(void)
 			seen[MAPPING][run], seen[STACK][run]);
 }
 
+/* Whether a program was built that lies beside this one. */
+static bool has(const char *file)
+{
+	char path[4096];
+	lab_beside(file, path, sizeof(path));
+	return access(path, X_OK) == 0;
+}
+
 static long long largest(const uintptr_t *at)
 {
 	uintptr_t ret = 0;
@@ -129,6 +137,7 @@ int main(int argc, char **argv)
 	lab_value("runs", RUNS);
 	lab_value("align", alignment());
 	lab_value("can_fix", lab_may_fix());
+	lab_value("has_fixed", has("aslr-fixed"));
 
 	lab_step("runs", "run this program 256 times, and look at the first 4");
 	run_many(seen, "aslr", false);
@@ -158,7 +167,8 @@ int main(int argc, char **argv)
 
 	lab_step("fixed",
 		 "256 runs of a program that is linked at a fixed address (-no-pie)");
-	run_many(seen_fixed, "aslr-fixed", false);
+	if (has("aslr-fixed"))
+		run_many(seen_fixed, "aslr-fixed", false);
 	for (int part = 0; part < PARTS; part++)
 		draw(names[part], seen_fixed[part]);
 	lab_value("fixed_code_bits", entropy(seen_fixed[CODE]));

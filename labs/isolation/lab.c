@@ -90,6 +90,10 @@ int main(int argc, char **argv)
 		 "third");
 	for (int i = 0; i < PROCESSES; i++)
 		lab_call(&process[i], ADD + 100 * (i + 1));
+	if (lab_to < 0)
+		for (int i = 0; i < PROCESSES; i++)
+			lab_say("the walk: memwhy page %d %p", (int)process[i].pid,
+				lab_call_addr(&process[i], VALUE));
 
 	lab_step("again", "value += 50;   in the second alone");
 	lab_call(&process[1], ADD + 50);
