@@ -53,10 +53,21 @@ static long long turn(int n)
 	return 0;
 }
 
+/* Reads a byte of each page, so that what is mapped from the file is there. */
+static void read_all(const volatile char *area, size_t len)
+{
+	for (size_t i = 0; i < len; i += 4096)
+		(void)area[i];
+	(void)area[len - 1];
+}
+
 int main(int argc, char **argv)
 {
 	char local[STACK];
 
+	read_all((const char *)(intptr_t)code, TEXT);
+	read_all(rodata, sizeof(rodata));
+	read_all(data, sizeof(data));
 	memset(local, 1, sizeof(local));
 	stack = local;
 	heap = malloc(HEAP);

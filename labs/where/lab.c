@@ -144,9 +144,11 @@ int main(int argc, char **argv)
 
 	lab_step("rodata", "static const int months[12] = { 31, 28, 31, …");
 	lab_addr("rodata", months);
+	lab_value("february", months[1]);
 
 	lab_step("data", "static long primes[1024] = { 2, 3, 5, …");
 	lab_addr("data", primes);
+	lab_value("third", primes[2]);
 
 	lab_step("bss", "static char table[64 << 10];");
 	lab_addr("bss", table + sizeof(table) / 2);
