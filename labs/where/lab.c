@@ -8,7 +8,7 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-enum { TICKS = 5, MOST_COPIES = 8, START = 100 };
+enum { TICKS = 5, MOST_COPIES = 100, SHOWN = 4, START = 100 };
 
 static const int months[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 static long primes[1024] = { 2, 3, 5, 7, 11, 13, 17, 19 };
@@ -27,16 +27,11 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void doze(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-}
-
 static void tick(void)
 {
 	double start = seconds();
 	for (int i = 1; i <= TICKS; i++) {
-		doze();
+		usleep(100000);
 		counter++;
 		lab_say("pid %d  iteration %d  %.1f s  %p  %ld", (int)getpid(), i,
 			seconds() - start, (void *)&counter, counter);
@@ -52,24 +47,27 @@ static long long tick_once(int n)
 	return counter;
 }
 
-/* A row of the table: a word, and what every copy answers. */
+/* A row of the table: a word, and what every copy answers; as many as a line holds. */
 static void row(const struct lab_child *copies, int n, int call, const char *format,
 		const char *word)
 {
 	char line[512], cell[32];
 	int len = snprintf(line, sizeof(line), "%-20s", word);
-	for (int i = 0; i < n && len < (int)sizeof(line); i++) {
+	for (int i = 0; i < n; i++) {
 		snprintf(cell, sizeof(cell), format, lab_call(&copies[i], call));
-		len += snprintf(line + len, sizeof(line) - (size_t)len, "%16s", cell);
+		if (i < SHOWN)
+			len += snprintf(line + len, sizeof(line) - (size_t)len, "%16s",
+					cell);
 	}
 	lab_say("%s", line);
 }
 
 static void start_copies(struct lab_child *copies, int n)
 {
-	char name[16], line[512];
-	int len = snprintf(line, sizeof(line), "%-20s", "copy");
-	for (int i = 0; i < n && len < (int)sizeof(line); i++) {
+	char name[32], line[512];
+	snprintf(name, sizeof(name), n > SHOWN ? "copy, %d of %d" : "copy", SHOWN, n);
+	int len = snprintf(line, sizeof(line), "%-20s", name);
+	for (int i = 0; i < n; i++) {
 		copies[i] = lab_run(NULL, false);
 		snprintf(name, sizeof(name), "copy%d", i + 1);
 		lab_process(name, copies[i].pid);
@@ -77,7 +75,9 @@ static void start_copies(struct lab_child *copies, int n)
 		lab_addr(name, lab_call_addr(&copies[i], 0));
 		lab_call(&copies[i], -(i + 1));
 		snprintf(name, sizeof(name), "pid %d", (int)copies[i].pid);
-		len += snprintf(line + len, sizeof(line) - (size_t)len, "%16s", name);
+		if (i < SHOWN)
+			len += snprintf(line + len, sizeof(line) - (size_t)len, "%16s",
+					name);
 	}
 	lab_say("%s", line);
 	row(copies, n, 0, "%#llx", "address");
@@ -89,7 +89,7 @@ static void tick_side_by_side(struct lab_child *copies, int n)
 	double start = seconds();
 	start_copies(copies, n);
 	for (int i = 1; i <= TICKS; i++) {
-		doze();
+		usleep(100000);
 		snprintf(word, sizeof(word), "iteration %d  %.1f s", i,
 			 seconds() - start);
 		row(copies, n, i, "%lld", word);
