@@ -7,6 +7,8 @@
 
 #include "machine.h"
 #include <poll.h>
+#include <sys/stat.h>
+#include <time.h>
 
 struct guest {
 	const char *say, *hear; /* it is ready when we hear that after having said this */
@@ -20,13 +22,18 @@ struct guest_run {
 };
 
 /* HOME, the temporary and the current folder of all guests. */
-static char guest_home[] = "/tmp/memwhy-lab-XXXXXX";
+static char guest_home[64];
 
+/* A name that nobody has is known before the folder is there: promised first. */
 LAB_API void guest_prepare(void)
 {
-	if (!mkdtemp(guest_home))
-		_exit(1);
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(guest_home, sizeof(guest_home), "/tmp/memwhy-lab-%d-%lld.%09ld",
+		 (int)getpid(), (long long)now.tv_sec, now.tv_nsec);
 	lab_undo("clear", guest_home, "");
+	if (mkdir(guest_home, 0700))
+		_exit(1);
 	signal(SIGPIPE, SIG_IGN); /* one may end before it is spoken to */
 }
 
