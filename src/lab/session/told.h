@@ -53,4 +53,5 @@ const struct mw_value *mw_told_find(const struct mw_told *told, const char *name
 /* Says and bars were of a step that is over. */
 void mw_told_forget(struct mw_told *told);
 
+/* Frees the lists; the texts are the arena's. */
 void mw_told_deinit(struct mw_told *told);

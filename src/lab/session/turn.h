@@ -50,4 +50,5 @@ struct mw_err *mw_stage_prepare(struct mw_stage *stage,
 struct mw_err *mw_stage_answer(struct mw_stage *stage,
 			       struct mw_lab_turn *turn) MW_MUST_USE;
 
+/* Frees what was seen. */
 void mw_stage_deinit(struct mw_stage *stage);
