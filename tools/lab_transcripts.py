@@ -16,8 +16,9 @@ The index in docs/labs/README.md is written and compared too, from the labs them
 each must have a page, and the page a transcript.
 
 What the transcripts were recorded on stands in docs/labs/README.md. Where pages, huge
-pages, swap or the right to see frames are others, --check skips; and where kernel, libc
-or control groups are, it skips the page that differs. Speaks TAP.
+pages, swap or the right to see frames are others, --check skips; and where kernel, libc,
+control groups or the programs to be visited are, it skips the page that differs. Speaks
+TAP.
 """
 import difflib
 import json
@@ -26,6 +27,7 @@ import pathlib
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +38,8 @@ RECORDED = re.compile(r"<!-- recorded on: (.*) -->")
 INDEX = re.compile(r"(<!-- index -->\n).*?(<!-- end of index -->)", re.S)
 README = PAGES / "README.md"
 SHOWN = 40
+# What pmap-tour would start.
+VISITED = ("bash", "python3", "redis-server", "sqlite3", "node", "chromium")
 
 # A line that goes on with the one before it stands below its text.
 CONTINUED = re.compile(r"^ {11}(?=\S)")
@@ -57,7 +61,7 @@ def plots(lines):
     inside = False
     for line in lines:
         if inside and line.strip():
-            line = re.sub(r"  +[█▏▎▍▌▋▊▉#]* +\d+(  \S.*)?$", r"  N\1", line)
+            line = re.sub(r"  +[█▏▎▍▌▋▊▉#]* +-?\d+(  \S.*)?$", r"  N\1", line)
         inside = line == "  measured" or inside and bool(line.strip())
         yield line
 
@@ -106,7 +110,8 @@ def here():
               "frames": "seen" if os.geteuid() == 0 else "hidden"}
     v2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
     loose = {"kernel": ".".join(platform.release().split(".")[:2]),
-             "libc": platform.libc_ver()[1], "cgroup": "v2" if v2 else "v1"}
+             "libc": platform.libc_ver()[1], "cgroup": "v2" if v2 else "v1",
+             "with": " ".join(program for program in VISITED if shutil.which(program))}
     return strict, loose
 
 
@@ -228,7 +233,7 @@ def self_test():
         ("  program  it took 12.5 ms", "  program  it took 9 ms"),
         ("  program  process 12 says so", "  program  process 4711 says so"),
         ("  measured\n  4 KiB   ██▌     32  MiB/s\n  8 KiB  █  9  MiB/s\n\n  x",
-         "  measured\n  4 KiB   █       7  MiB/s\n  8 KiB  ██  10  MiB/s\n\n  x"),
+         "  measured\n  4 KiB   █       7  MiB/s\n  8 KiB  ██  -10  MiB/s\n\n  x"),
         ("  kernel   12 KiB (right within 8)", "  kernel   9 KiB (right within 8)"),
         ("  because  one two\n           three", "  because  one\n           two three"),
     ]

@@ -32,6 +32,7 @@ char *mw_put_data(char *at, enum mw_type type, struct mw_cell cell)
 	case MW_TYPE_BOOL:
 		return put_word(at, cell.u ? "true" : "false");
 	case MW_TYPE_DELTA:
+	case MW_TYPE_NUMBER:
 		if (cell.i < 0)
 			*at++ = '-';
 		return mw_put_dec(at, cell.i < 0 ? 0 - cell.u : cell.u);

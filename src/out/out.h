@@ -31,6 +31,7 @@ struct mw_out_opts {
 enum mw_type {
 	MW_TYPE_TEXT,
 	MW_TYPE_COUNT,
+	MW_TYPE_NUMBER, /* a count that may be below 0; in cell.i */
 	MW_TYPE_BYTES,
 	MW_TYPE_ADDR,  /* text: hex digits; JSON "0x…" */
 	MW_TYPE_SHARE, /* of mw_cell: 1/10000; text "59 %"; JSON a fraction */

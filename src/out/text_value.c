@@ -69,6 +69,11 @@ char *mw_text_value(char *at, const struct mw_out_opts *opts, enum mw_type type,
 	case MW_TYPE_COUNT:
 		at = mw_put_dec(at, cell.u);
 		break;
+	case MW_TYPE_NUMBER:
+		if (cell.i < 0)
+			*at++ = '-';
+		at = mw_put_dec(at, cell.i < 0 ? 0 - cell.u : cell.u);
+		break;
 	case MW_TYPE_BYTES:
 		at = put_size(at, cell.u, opts->unit);
 		break;
@@ -109,6 +114,7 @@ size_t mw_text_type_width(enum mw_type type, enum mw_unit unit)
 	case MW_TYPE_BOOL:
 		return 3;
 	case MW_TYPE_COUNT:
+	case MW_TYPE_NUMBER:
 		return 6;
 	case MW_TYPE_TEXT:
 		break;

@@ -273,6 +273,26 @@ static void text_fits(void **state)
 	}
 }
 
+static void numbers_below_0(void **state)
+{
+	(void)state;
+	static const struct mw_col one[] = { { "n", "n", MW_TYPE_NUMBER } };
+	const struct mw_table table = { "t", "", one, 1, 0, true };
+	const struct mw_cell cells[] = { mw_cell_i(-7) };
+	for (int json = 0; json < 2; json++) {
+		struct capture cap;
+		start(&cap, (struct mw_out_opts){ .format = json ? MW_FORMAT_JSON
+								 : MW_FORMAT_TEXT });
+		mw_out_begin(cap.out, "memwhy.test/1");
+		mw_out_table(cap.out, &table);
+		mw_out_row(cap.out, cells, MW_PLAIN);
+		mw_out_table_end(cap.out);
+		char *text = end(&cap);
+		assert_non_null(strstr(text, json ? "\"n\":-7" : " -7\n"));
+		free(text);
+	}
+}
+
 static void text_wrapping(void **state)
 {
 	(void)state;
@@ -585,25 +605,16 @@ int main(void)
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		return 99;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_document),
-		cmocka_unit_test(text_unit),
-		cmocka_unit_test(text_no_columns),
-		cmocka_unit_test(text_ascii),
-		cmocka_unit_test(text_colour),
-		cmocka_unit_test(text_hostile),
-		cmocka_unit_test(text_fits),
-		cmocka_unit_test(text_wrapping),
-		cmocka_unit_test(json_document),
-		cmocka_unit_test(json_hostile),
-		cmocka_unit_test(json_unfinished),
-		cmocka_unit_test(ndjson),
-		cmocka_unit_test(csv),
-		cmocka_unit_test(many_rows),
-		cmocka_unit_test(streamed_like_small),
-		cmocka_unit_test(write_errors),
-		cmocka_unit_test(closed_pipe),
-		cmocka_unit_test(any_string),
-		cmocka_unit_test(shares),
+		cmocka_unit_test(text_document),   cmocka_unit_test(text_unit),
+		cmocka_unit_test(text_no_columns), cmocka_unit_test(text_ascii),
+		cmocka_unit_test(text_colour),     cmocka_unit_test(text_hostile),
+		cmocka_unit_test(text_fits),       cmocka_unit_test(text_wrapping),
+		cmocka_unit_test(numbers_below_0), cmocka_unit_test(json_document),
+		cmocka_unit_test(json_hostile),    cmocka_unit_test(json_unfinished),
+		cmocka_unit_test(ndjson),          cmocka_unit_test(csv),
+		cmocka_unit_test(many_rows),       cmocka_unit_test(streamed_like_small),
+		cmocka_unit_test(write_errors),    cmocka_unit_test(closed_pipe),
+		cmocka_unit_test(any_string),      cmocka_unit_test(shares),
 		cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,7 +147,7 @@ static void show_output(struct mw_out *out, const struct mw_lab_turn *turn)
 	static const struct mw_col cols[] = {
 		{ "label", "measured", MW_TYPE_TEXT, MW_COL_TRUNC, 0 },
 		{ "bar", "", MW_TYPE_BAR, 0, 0 },
-		{ "number", "", MW_TYPE_COUNT, 0, 0 },
+		{ "number", "", MW_TYPE_NUMBER, 0, 0 },
 		{ "unit", "", MW_TYPE_TEXT, 0, 0 },
 	};
 	static const struct mw_table table = { .key = "plot",
@@ -166,7 +166,7 @@ static void show_output(struct mw_out *out, const struct mw_lab_turn *turn)
 						   (uint64_t)most)
 				      : 0;
 		struct mw_cell cells[] = { mw_cell_s(bar->label), mw_cell_u(share),
-					   mw_cell_u(number), mw_cell_s(bar->unit) };
+					   mw_cell_i(bar->number), mw_cell_s(bar->unit) };
 		mw_out_row(out, cells, MW_PLAIN);
 	}
 	mw_out_table_end(out);
