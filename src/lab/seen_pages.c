@@ -83,8 +83,11 @@ static enum trust trust_of(const struct mw_observation *seen, const struct mw_se
 {
 	if (mw_snapshot_totals(of->snap)->engine != MW_ENGINE_PAGES || region->whole)
 		return TRUST_NONE;
-	if (!seen->no_scan || region->n_runs || region->counts.rss ||
-	    region->start >= UINT64_C(1) << 63)
+	if (region->start >= UINT64_C(1) << 63)
+		return TRUST_RUNS;
+	if (!(region->counts.have & MW_HAVE_RSS)) /* reading it failed */
+		return TRUST_NONE;
+	if (!seen->no_scan || region->n_runs || region->counts.rss)
 		return TRUST_RUNS;
 	return seen->closed ? TRUST_NONE : TRUST_WORDS;
 }
