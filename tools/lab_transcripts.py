@@ -45,8 +45,8 @@ VISITED = ("bash", "python3", "redis-server", "sqlite3", "node", "chromium")
 CONTINUED = re.compile(r"^ {11}(?=\S)")
 # (what differs from run to run, what stands for it)
 CHANGING = [
-    (re.compile(r"≈[\d.,]+( [KMGT]i?B\b)?"), "≈N"),
-    (re.compile(r"(?<=^  kernel   )\d+(?=.* \(right within )"), "N"),
+    (re.compile(r"≈-?[\d.,]+( [KMGT]i?B\b)?"), "≈N"),
+    (re.compile(r"(?<=^  kernel   )-?\d+(.* \(right within )\d+"), r"N\1N"),
     (re.compile(r"\b0x[0-9a-f]{5,}\b"), "ADDR"),
     (re.compile(r"(?<![\w.])[0-9a-f]{7,16}\b"), "ADDR"),
     (re.compile(r"\b(pid|process|PID)( =|:)? \d+"), r"\1 PID"),
@@ -234,7 +234,7 @@ def self_test():
         ("  program  process 12 says so", "  program  process 4711 says so"),
         ("  measured\n  4 KiB   ██▌     32  MiB/s\n  8 KiB  █  9  MiB/s\n\n  x",
          "  measured\n  4 KiB   █       7  MiB/s\n  8 KiB  ██  -10  MiB/s\n\n  x"),
-        ("  kernel   12 KiB (right within 8)", "  kernel   9 KiB (right within 8)"),
+        ("  kernel   12 KiB (right within 8)", "  kernel   9 KiB (right within 7)"),
         ("  because  one two\n           three", "  because  one\n           two three"),
     ]
     different = [
