@@ -155,7 +155,7 @@ static const struct mw_opt opts[MW_OPT_COUNT] = {
 	[MW_OPT_TOP_COLUMNS] = { "columns", 'c', "KEY,...", false,
 				 "these columns, by the keys of --json, and no screen" },
 	[MW_OPT_LAB_AUTO] = { "auto", 0, NULL, false,
-			      "ask nothing; so it is too without a terminal" },
+			      "ask nothing: also what happens without a terminal" },
 	[MW_OPT_LAB_ANSWERS] = { "answers", 0, "FILE", false,
 				 "grade predictions: lines of STEP ANSWER" },
 	[MW_OPT_LAB_STEP] = { "step", 0, "N|NAME", false,

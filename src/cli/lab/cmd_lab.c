@@ -236,10 +236,7 @@ static struct mw_err *run(struct mw_cli *cli)
 const struct mw_cmd mw_cmd_lab = {
 	.name = "lab",
 	.summary = "virtual memory by experiments that check themselves",
-	.usage = "[OPTION...] [NAME|DIR [ARG...]]\n\n"
-		 "Alone it lists the labs. A lab runs a program step by step, asks what "
-		 "memory will\ndo, lets the kernel answer and says why. Where standard "
-		 "input or output is no\nterminal, it asks nothing: as with --auto.",
+	.usage = "[OPTION...] [NAME|DIR [ARG...]]",
 	.max_args = 64,
 	.opts = opts,
 	.run = run,
