@@ -45,7 +45,7 @@ _memwhy_options()
 		--sort --class --diff --watch --count --pmap" ;;
 	capture) printf '%s' "$common $stop --memory --scrub --symbols" ;;
 	page) printf '%s' "$common $stop --same" ;;
-	pmap) printf '%s' "$common -x --extended -X --more -d --device -q --quiet -p
+	pmap) printf '%s' "--root -h --help -V --version -x --extended -X --more -d --device -q --quiet -p
 		--show-path -A --range -c --read-rc -C --read-rc-from -n --create-rc -N
 		--create-rc-to -k --use-kernel-name -r --sunos" ;;
 	free) printf '%s' "$common --cgroup --watch -k --kibi -m --mebi -g --gibi --tebi --pebi

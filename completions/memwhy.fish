@@ -93,15 +93,16 @@ complete -c memwhy -n __memwhy_wants_directory -a '(__fish_complete_directories)
 # common
 set -l all '__memwhy_is why map heap leaks page pmap free top size lab capture doctor'
 complete -c memwhy -n $all -l root -x -a '(__fish_complete_directories)' -d 'read a recorded tree'
-complete -c memwhy -n $all -l json -d 'one JSON object'
-complete -c memwhy -n $all -l ndjson -d 'the rows, a JSON object a line'
-complete -c memwhy -n $all -l csv -d 'the rows as CSV'
-complete -c memwhy -n $all -s b -l bytes -d 'sizes in bytes'
-complete -c memwhy -n $all -s k -l kib -d 'sizes in KiB'
-complete -c memwhy -n $all -s m -l mib -d 'sizes in MiB'
-complete -c memwhy -n $all -s g -l gib -d 'sizes in GiB'
-complete -c memwhy -n $all -l color -a 'auto always never' -d colour
-complete -c memwhy -n $all -s v -l verbose -d 'show the evidence'
+set -l formats '__memwhy_is why map heap leaks page free top size lab capture doctor'
+complete -c memwhy -n $formats -l json -d 'one JSON object'
+complete -c memwhy -n $formats -l ndjson -d 'the rows, a JSON object a line'
+complete -c memwhy -n $formats -l csv -d 'the rows as CSV'
+complete -c memwhy -n $formats -s b -l bytes -d 'sizes in bytes'
+complete -c memwhy -n $formats -s k -l kib -d 'sizes in KiB'
+complete -c memwhy -n $formats -s m -l mib -d 'sizes in MiB'
+complete -c memwhy -n $formats -s g -l gib -d 'sizes in GiB'
+complete -c memwhy -n $formats -l color -a 'auto always never' -d colour
+complete -c memwhy -n $formats -s v -l verbose -d 'show the evidence'
 complete -c memwhy -n $all -s h -l help -d 'show help'
 complete -c memwhy -n $all -s V -l version -d 'show the version'
 

@@ -40,8 +40,10 @@ struct mw_cmd {
 	const char *summary;
 	const char *usage; /* after "memwhy NAME " */
 	unsigned needs;
-	int max_args;               /* operands */
-	const enum mw_opt_id *opts; /* its own; ends with MW_OPT_END */
+	int max_args;                 /* operands */
+	const enum mw_opt_id *opts;   /* its own; ends with MW_OPT_END */
+	const enum mw_opt_id *common; /* instead of those that all commands have */
+	int usage_status;             /* instead of MW_EXIT_USAGE */
 	struct mw_err *(*run)(struct mw_cli *cli);
 };
 

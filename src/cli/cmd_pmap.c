@@ -27,6 +27,10 @@ static const enum mw_opt_id opts[] = {
 	MW_OPT_END,
 };
 
+/* What prints tables as procps does has no other formats and units. */
+static const enum mw_opt_id common[] = { MW_OPT_ROOT, MW_OPT_HELP, MW_OPT_VERSION,
+					 MW_OPT_END };
+
 /* Procps' exit statuses. */
 enum { EXIT_PROBLEM = 1, EXIT_MISSING = 42 };
 
@@ -83,6 +87,7 @@ static struct mw_err *take_opts(const struct mw_cli *cli, enum mw_opt_id mode,
 {
 	const struct mw_opt_values *values = &cli->opts;
 	const char *rc = values->value[MW_OPT_PMAP_RC_FROM];
+	mw_auto_buf warnings = { 0 };
 	struct mw_err *err = NULL;
 	*ret = (struct mw_pmap_opts){
 		.mode = mode == MW_OPT_PMAP_EXTENDED ? MW_PMAP_EXTENDED
@@ -91,13 +96,16 @@ static struct mw_err *take_opts(const struct mw_cli *cli, enum mw_opt_id mode,
 						     : MW_PMAP_DETAIL,
 		.quiet = mw_opt_set(values, MW_OPT_PMAP_QUIET),
 		.paths = mw_opt_set(values, MW_OPT_PMAP_PATH),
+		.utf8 = cli->out_opts.utf8,
 		.kernel_names = mw_opt_set(values, MW_OPT_PMAP_KERNEL_NAME),
 		.fields.all = values->times[MW_OPT_PMAP_MORE] > 1,
 	};
 	if (mode == MW_OPT_PMAP_RC)
 		err = own_rc(arena, &rc);
 	if (!err && rc)
-		err = mw_pmap_rc_read(rc, arena, ret);
+		err = mw_pmap_rc_read(rc, arena, ret, &warnings);
+	if (!err && warnings.len)
+		mw_terminal_tell(mw_buf_str(&warnings));
 	if (!err && mw_opt_set(values, MW_OPT_PMAP_RANGE))
 		err = take_range(values->value[MW_OPT_PMAP_RANGE], ret);
 	return err;
@@ -108,7 +116,7 @@ static bool parse_pid(const char *text, pid_t *ret)
 {
 	uint64_t pid;
 	const char *slash = strrchr(text, '/');
-	if (text[0] == '/' && slash)
+	if (text[0] == '/' && slash - text >= 5 && !memcmp(slash - 4, "proc", 4))
 		text = slash + 1;
 	if (!mw_parse_u64(text, &pid) || pid == 0 || pid > INT_MAX)
 		return false;
@@ -120,7 +128,12 @@ static bool parse_pid(const char *text, pid_t *ret)
 static struct mw_err *show_one(struct mw_cli *cli, struct mw_out *out, pid_t pid,
 			       const struct mw_pmap_opts *pmap, struct mw_buf *problems)
 {
-	mw_auto_err err = mw_pmap_show(out, cli->src, pid, pmap);
+	size_t n_rows = 0;
+	mw_auto_err err = mw_pmap_show(out, cli->src, pid, pmap, &n_rows);
+	if (!err && !n_rows)
+		fprintf(stderr,
+			"memwhy: process %d maps nothing: a kernel thread, or a zombie\n",
+			(int)pid);
 	if (!err || err->code == MW_ERR_NOMEM) {
 		struct mw_err *ret = err;
 		err = NULL;
@@ -227,5 +240,7 @@ const struct mw_cmd mw_cmd_pmap = {
 	.needs = MW_NEEDS_SOURCE,
 	.max_args = 1 << 20,
 	.opts = opts,
+	.common = common,
+	.usage_status = EXIT_PROBLEM,
 	.run = run,
 };

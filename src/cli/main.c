@@ -166,8 +166,9 @@
  *   src/cli/              commands
  *     main.c cmd.h        this; one object a command
  *     cmd_why.c cmd_map.c cmd_heap.c cmd_leaks.c cmd_page.c cmd_pmap.c cmd_free.c
- * cmd_size.c cmd_capture.c cmd_doctor.c opts.[ch]           every option there is, and
- * reading them target.c            from operands to a process, a snapshot, a writer
+ *     cmd_size.c cmd_capture.c cmd_doctor.c
+ *     opts.[ch]           every option there is, and reading them
+ *     target.c            from operands to a process, a snapshot, a writer
  *     file.c              files that the user names
  *     look.c              a process held still, copied or running while its heap is read
  *     top/top.h top/cmd_top.c top/screen.c    every process, once or on the screen
@@ -208,10 +209,26 @@ static const struct mw_cmd *find_command(const char *name)
 	return NULL;
 }
 
-static void print_options(FILE *to, const enum mw_opt_id *ids)
+static const enum mw_opt_id *common_of(const struct mw_cmd *cmd)
+{
+	return cmd->common ? cmd->common : common_opts;
+}
+
+/* A letter that the command has for something else is not the common option's. */
+static bool has_letter(const enum mw_opt_id *own, char letter)
+{
+	for (; own && *own; own++)
+		if (mw_opt_get(*own)->letter == letter)
+			return true;
+	return false;
+}
+
+/* `own`: where these are the common options, those of the command; or NULL. */
+static void print_options(FILE *to, const enum mw_opt_id *ids, const enum mw_opt_id *own)
 {
 	for (; *ids; ids++) {
 		const struct mw_opt *opt = mw_opt_get(*ids);
+		char letter = has_letter(own, opt->letter) ? '\0' : opt->letter;
 		char left[64];
 		snprintf(left, sizeof(left), "--%s%s%s%s", opt->name,
 			 !opt->arg           ? ""
@@ -219,18 +236,17 @@ static void print_options(FILE *to, const enum mw_opt_id *ids)
 					     : " ",
 			 opt->arg ? opt->arg : "",
 			 opt->arg && opt->arg_optional ? "]" : "");
-		fprintf(to, "  %s%c%s %-18s %s\n", opt->letter ? "-" : " ",
-			opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", left,
-			opt->help);
+		fprintf(to, "  %s%c%s %-18s %s\n", letter ? "-" : " ",
+			letter ? letter : ' ', letter ? "," : " ", left, opt->help);
 	}
 }
 
 static void help_command(const struct mw_cmd *cmd)
 {
 	printf("usage: memwhy %s %s\n\n%s\n\n", cmd->name, cmd->usage, cmd->summary);
-	print_options(stdout, cmd->opts);
+	print_options(stdout, cmd->opts, NULL);
 	printf("\ncommon:\n");
-	print_options(stdout, common_opts);
+	print_options(stdout, common_of(cmd), cmd->opts);
 	printf("\nman memwhy-%s tells more.\n", cmd->name);
 }
 
@@ -243,7 +259,7 @@ static void help_all(FILE *to)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(to, "  %-9s %s\n\ncommon:\n", "help", "help on a command");
-	print_options(to, common_opts);
+	print_options(to, common_opts, NULL);
 	fprintf(to,
 		"\nexit: 0 fine, 1 a finding, 2 usage, 3 limited by permission, 4 the "
 		"target is "
@@ -316,7 +332,7 @@ static struct mw_err *run(const struct mw_cmd *cmd, int argc, char **argv,
 {
 	int first = 0;
 	struct mw_err *err =
-		mw_opts_parse(argc, argv, common_opts, cmd->opts, &cli->opts, &first);
+		mw_opts_parse(argc, argv, common_of(cmd), cmd->opts, &cli->opts, &first);
 	if (err)
 		return err;
 	if (mw_opt_set(&cli->opts, MW_OPT_VERSION)) {
@@ -353,6 +369,8 @@ static int report(struct mw_err *err, const struct mw_cmd *cmd)
 		mw_terminal_tell(err->msg);
 	if (err->code == MW_ERR_USAGE)
 		fprintf(stderr, "memwhy help %s shows the options\n", cmd->name);
+	if (status == MW_EXIT_USAGE && cmd->usage_status)
+		status = cmd->usage_status;
 	mw_err_free(err);
 	return status;
 }

@@ -209,7 +209,7 @@ static char *put_fixed(char *at, const struct mw_maps_line *map, unsigned column
 	static const unsigned bits[] = { MW_PERM_READ, MW_PERM_WRITE, MW_PERM_EXEC };
 	switch (column) {
 	case ADDRESS:
-		return put_hex(at, map->start, 0);
+		return put_hex(at, map->start, 8); /* as the kernel writes it */
 	case PERM:
 		for (unsigned i = 0; i < 3; i++)
 			*at++ = map->perms & bits[i] ? letters[i] : '-';
@@ -309,14 +309,8 @@ static bool add_mapping(const struct table *table, const struct mw_maps_line *ma
 	bool memfd = len > 7 && !memcmp(name, "/memfd:", 7);
 	if (slash && memfd)
 		slash = name;
-	size_t skip = slash ? (size_t)(slash - name) + 1 : 0, at = job->text.len;
-	struct mw_buf *text = &table->job->text;
-	if (!mw_buf_add(text, name + skip, len - skip))
-		return false;
-	for (; at < text->len; at++)
-		if ((unsigned char)text->data[at] < ' ' || text->data[at] == 0x7f)
-			text->data[at] = '?';
-	return true;
+	size_t skip = slash ? (size_t)(slash - name) + 1 : 0;
+	return mw_pmap_add_safe(&table->job->text, name + skip, len - skip, true);
 }
 
 /* Text set right, behind a blank; printf would be half of the time of a large table. */
@@ -389,6 +383,7 @@ static struct mw_err *draw(const struct table *table)
 	struct widths w = measure(table);
 	bool quiet = table->job->opts->quiet, any = false, shown[MAX_KEYS + N_FIXED];
 	struct mw_err *err = NULL;
+	table->job->n_rows = table->n;
 	if (!table->n)
 		return NULL;
 	for (size_t k = 0; k < table->n_keys; k++)

@@ -12,10 +12,20 @@ enum { MAX_RC = 1 << 20, MAX_FIELDS = 256 };
 
 enum section { NO_SECTION, FIELDS, MAPPING, FOREIGN };
 
-static struct mw_err *syntax(const char *path, unsigned line)
+/* A line that is not understood is told, and what of it can be used is used. */
+struct reading {
+	struct mw_pmap_opts *opts;
+	struct mw_buf *warnings;
+	enum section section;
+	unsigned line;
+};
+
+static struct mw_err *warn(struct reading *r, const char *what)
 {
-	return mw_err_new(MW_ERR_FORMAT, 0, path,
-			  "%s: syntax error in the configuration, line %u", path, line);
+	return mw_buf_printf(r->warnings, "%s%s in the configuration, line %u",
+			     r->warnings->len ? "\n" : "", what, r->line)
+		       ? NULL
+		       : mw_err_nomem();
 }
 
 static struct mw_err *read_all(const char *path, struct mw_arena *arena, char **ret)
@@ -31,36 +41,70 @@ static struct mw_err *read_all(const char *path, struct mw_arena *arena, char **
 	if (!text)
 		return mw_err_nomem();
 	if (failed || memchr(text, '\0', len))
-		return syntax(path, 1);
+		return mw_err_new(MW_ERR_FORMAT, 0, path, "%s: this is no text", path);
 	text[len] = '\0';
 	*ret = text;
 	return NULL;
 }
 
-/* The line without its comment and the blanks around it. */
-static char *strip(char *line)
+static char *skip_blanks(char *at)
 {
-	line[strcspn(line, "#")] = '\0';
-	line += strspn(line, " \t");
-	size_t len = strlen(line);
-	while (len && strchr(" \t\r", line[len - 1]))
-		line[--len] = '\0';
-	return line;
+	return at + strspn(at, " \t");
 }
 
-static enum section section_of(const char *line)
+/* A section's name; *at: behind it. One without a "]" leaves the section as it was. */
+static struct mw_err *take_section(struct reading *r, char **at)
 {
-	if (!strcmp(line, "[Fields Display]"))
-		return FIELDS;
-	return !strcmp(line, "[Mapping]") ? MAPPING : FOREIGN;
+	static const char fields[] = "[Fields Display]", mapping[] = "[Mapping]";
+	char *end = strchr(*at, ']');
+	if (!end) {
+		*at += strlen(*at);
+		return warn(r, "syntax error");
+	}
+	bool is_fields = !strncmp(*at, fields, strlen(fields));
+	bool is_mapping = !strncmp(*at, mapping, strlen(mapping));
+	r->section = is_fields ? FIELDS : is_mapping ? MAPPING : FOREIGN;
+	*at = end + 1;
+	return r->section == FOREIGN ? warn(r, "unsupported section") : NULL;
+}
+
+/* A name and nothing but a comment behind it. ShowPath turns round what -p said. */
+static struct mw_err *take_name(struct reading *r, char *name)
+{
+	struct mw_pmap_fields *fields = &r->opts->fields;
+	char *tail = name + strcspn(name, " \t");
+	if (*tail)
+		*tail++ = '\0';
+	tail = skip_blanks(tail);
+	if (r->section == FIELDS && fields->n_names < MAX_FIELDS)
+		fields->names[fields->n_names++] = name;
+	bool known = r->section != MAPPING || !strcmp(name, "ShowPath");
+	if (r->section == MAPPING && known)
+		r->opts->paths = !r->opts->paths;
+	if (r->section == NO_SECTION || !known)
+		return warn(r, "syntax error");
+	return *tail && *tail != '#' && r->section != FOREIGN ? warn(r, "syntax error")
+							      : NULL;
+}
+
+static struct mw_err *take_line(struct reading *r, char *at)
+{
+	struct mw_err *err = NULL;
+	at = skip_blanks(at);
+	if (*at == '[') {
+		err = take_section(r, &at);
+		at = skip_blanks(at);
+		if (!err && *at && *at != '#')
+			err = warn(r, "syntax error");
+	}
+	return err || !*at || *at == '#' ? err : take_name(r, at);
 }
 
 struct mw_err *mw_pmap_rc_read(const char *path, struct mw_arena *arena,
-			       struct mw_pmap_opts *opts)
+			       struct mw_pmap_opts *opts, struct mw_buf *warnings)
 {
+	struct reading r = { .opts = opts, .warnings = warnings };
 	char *text = NULL, *rest;
-	enum section section = NO_SECTION;
-	unsigned number = 0;
 	struct mw_err *err = read_all(path, arena, &text);
 	if (err)
 		return err;
@@ -68,21 +112,11 @@ struct mw_err *mw_pmap_rc_read(const char *path, struct mw_arena *arena,
 	opts->fields.names = mw_arena_calloc(arena, MAX_FIELDS, sizeof(char *));
 	if (!opts->fields.names)
 		return mw_err_nomem();
-	for (rest = text; rest;) {
-		char *line = strip(strsep(&rest, "\n"));
-		number++;
-		if (!line[0])
-			continue;
-		if (line[0] == '[')
-			section = section_of(line);
-		else if (section == NO_SECTION || strpbrk(line, " \t"))
-			return syntax(path, number);
-		else if (section == FIELDS && opts->fields.n_names < MAX_FIELDS)
-			opts->fields.names[opts->fields.n_names++] = line;
-		else if (section == MAPPING && !strcmp(line, "ShowPath"))
-			opts->paths = true;
+	for (rest = text; !err && rest;) {
+		r.line++;
+		err = take_line(&r, strsep(&rest, "\n"));
 	}
-	return NULL;
+	return err;
 }
 
 struct mw_err *mw_pmap_rc_create(const char *path)

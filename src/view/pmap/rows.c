@@ -58,6 +58,7 @@ static struct mw_err *add_row(struct rows *rows, const struct mw_maps_line *map,
 			      uint64_t rss, uint64_t dirty)
 {
 	uint64_t len = map->end - map->start;
+	rows->job->n_rows++;
 	if (!in_range(rows->job->opts, map))
 		return NULL;
 	rows->kib += len >> 10;
