@@ -77,27 +77,51 @@ LAB_API long long lab_cpu_lists(void)
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
-/* What the machine has left, at one moment. */
+/* What the machine has, at one moment. */
 struct lab_left {
-	long long free, available, lists;
+	long long free, lists, available, cached, shmem;
 };
 
 LAB_API struct lab_left lab_left(void)
 {
-	return (struct lab_left){ lab_meminfo("MemFree"), lab_meminfo("MemAvailable"),
-				  lab_cpu_lists() };
+	return (struct lab_left){ lab_meminfo("MemFree"), lab_cpu_lists(),
+				  lab_meminfo("MemAvailable"), lab_meminfo("Cached"),
+				  lab_meminfo("Shmem") };
 }
 
-/* How much less it is than it was. All that happens on the machine has a part in that. */
-LAB_API void lab_left_rows(const struct lab_left *was)
+LAB_API void lab_left_row(const char *what, long long was, long long is)
+{
+	char label[64];
+	snprintf(label, sizeof(label), "%s before", what);
+	lab_row(label, was / MIB, "MiB");
+	snprintf(label, sizeof(label), "%s now", what);
+	lab_row(label, is / MIB, "MiB");
+}
+
+/* What it has now. All that happens on the machine has a part in the difference. */
+LAB_API void lab_left_rows(const struct lab_left *was, int with_cache)
 {
 	struct lab_left now = lab_left();
-	long long lists = was->lists - now.lists;
-	lab_row("MemFree fell by", (was->free - now.free) / MIB, "MiB");
-	lab_row("with the CPUs' lists", (was->free - now.free + lists) / MIB, "MiB");
-	lab_row("MemAvailable fell by", (was->available - now.available) / MIB, "MiB");
-	lab_row("with the CPUs' lists", (was->available - now.available + lists) / MIB,
-		"MiB");
+	lab_left_row("MemFree", was->free, now.free);
+	lab_left_row("CPUs' lists", was->lists, now.lists);
+	lab_left_row("MemAvailable", was->available, now.available);
+	if (!with_cache)
+		return;
+	lab_left_row("Cached", was->cached, now.cached);
+	lab_left_row("Shmem", was->shmem, now.shmem);
+}
+
+LAB_API int lab_compare(const void *a, const void *b)
+{
+	long long x = *(const long long *)a, y = *(const long long *)b;
+	return (x > y) - (x < y);
+}
+
+/* The middle one of five: others use memory too, but not each time at that moment. */
+LAB_API long long lab_middle(long long five[5])
+{
+	qsort(five, 5, sizeof(five[0]), lab_compare);
+	return five[2];
 }
 
 /*
@@ -172,6 +196,16 @@ LAB_API int lab_fill(int fd, size_t len)
 		len -= (size_t)put;
 	}
 	return 0;
+}
+
+/* A file of `len` bytes that is on the disk and not in memory; -1 where that fails. */
+LAB_API int lab_cold_file(size_t len)
+{
+	int fd = lab_file();
+	if (fd < 0 || lab_fill(fd, len))
+		return -1;
+	lab_drop(fd);
+	return lab_cached(fd, len) < MIB ? fd : -1;
 }
 
 /* Reads all of it with read(), through a buffer that is not seen in any plot. */

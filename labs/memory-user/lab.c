@@ -46,20 +46,23 @@ static void keep_touching(char *m, size_t len, long seconds)
 	lab_value("iterations", iterations);
 }
 
-/* By how much less is free with an eighth, a quarter, a half, and all of it. */
+/* How much less is free with an eighth of it, a quarter, a half, and all. */
 static void sizes(size_t most)
 {
 	for (size_t len = most / 8; len <= most; len *= 2) {
 		char label[64];
-		struct lab_left was = lab_left(), now;
-		char *m = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		touch(m, len, 1);
-		now = lab_left();
+		long long less[5];
+		for (int i = 0; i < 5; i++) {
+			struct lab_left was = lab_left();
+			char *m = mmap(NULL, len, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			touch(m, len, 1);
+			struct lab_left now = lab_left();
+			less[i] = was.free + was.lists - now.free - now.lists;
+			munmap(m, len);
+		}
 		snprintf(label, sizeof(label), "with %zu KiB", len >> 10);
-		lab_row(label, (was.free + was.lists - now.free - now.lists) >> 10,
-			"KiB");
-		munmap(m, len);
+		lab_row(label, lab_middle(less) >> 10, "KiB");
 	}
 }
 
@@ -73,9 +76,10 @@ static void refuse(size_t len)
 	setrlimit(RLIMIT_AS, &less);
 	errno = 0;
 	char *m = malloc(len);
-	lab_text("refused", m ? "no" : strerror(errno));
-	free(m);
+	int error = m ? 0 : errno;
 	setrlimit(RLIMIT_AS, &old);
+	lab_text("refused", m ? "no" : strerror(error));
+	free(m);
 }
 
 /* What the child does, in the group. */
@@ -111,34 +115,15 @@ static void tell_group(void)
 	lab_row("of the file in memory", cached / MIB, "MiB");
 }
 
-/* A file that is on the disk and not in memory, and a group. */
-static void make_group(void)
-{
-	file = lab_file();
-	if (file < 0 || lab_fill(file, FILE_LEN))
-		return;
-	lab_drop(file);
-	if (lab_cached(file, FILE_LEN) < MIB)
-		group = lab_group_make(LIMIT, SWAP);
-}
-
-static void how_it_ended(pid_t pid)
-{
-	int status = 0;
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	lab_text("signal", !WIFSIGNALED(status)          ? "none"
-			   : WTERMSIG(status) == SIGKILL ? "SIGKILL"
-							 : "another");
-	lab_value("killed", lab_group_killed(&group));
-}
-
 /* free, cache, swap, and the end of it. */
 static void fill_group(void)
 {
 	struct lab_child child = { 0, -1, -1 };
+	int status = 0;
 
-	make_group();
+	file = lab_cold_file(FILE_LEN);
+	if (file >= 0)
+		group = lab_group_make(LIMIT, SWAP);
 	int swap = group.version && lab_meminfo("SwapFree") > 4LL * SWAP;
 	lab_value("limit", LIMIT);
 	lab_value("file_len", FILE_LEN);
@@ -169,19 +154,22 @@ static void fill_group(void)
 
 	lab_step("oom", "child: touches 80 MiB at c");
 	group_does(&child, 4);
-	how_it_ended(child.pid);
+	int killed = child.pid && waitpid(child.pid, &status, 0) == child.pid &&
+		     WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	lab_text("end", killed ? "SIGKILL" : "another");
+	lab_value("killed", lab_group_killed(&group));
 }
 
 /* Never more than a quarter of what the machine, and a limit above us, have left. */
-static size_t size_to_take(const char *asked, long long available)
+static size_t size_to_take(const char *asked)
 {
-	long long left = lab_group_left(), mib = asked ? strtoll(asked, NULL, 10) : 64;
+	long long available = lab_meminfo("MemAvailable"), left = lab_group_left();
+	long long mib = asked ? strtoll(asked, NULL, 10) : 64;
 	long long most = (available < left ? available : left) / 4 / MIB;
 	long long taken = mib < 1 || mib > most ? (most < 64 ? most : 64) : mib;
 	if (asked && taken != mib)
-		lab_say("refused: %s MiB. From 1 to %lld may be taken here, a quarter of what "
-			"is left; %lld it is",
-			asked, most, taken);
+		lab_say("%s MiB: refused. At most %lld, a quarter of what is left", asked,
+			most);
 	lab_value("mib", taken);
 	return (size_t)taken * MIB;
 }
@@ -190,8 +178,8 @@ int main(int argc, char **argv)
 {
 	page = (size_t)sysconf(_SC_PAGESIZE);
 	lab_start();
-	struct lab_left was = lab_left();
-	size_t len = size_to_take(argv[1], was.available);
+	struct lab_left was;
+	size_t len = size_to_take(argv[1]);
 	long seconds = argc > 2 ? strtol(argv[2], NULL, 10) : 1;
 
 	lab_step("malloc", "m = malloc(MIB);");
@@ -200,20 +188,19 @@ int main(int argc, char **argv)
 	lab_value("room", ROOM);
 	char *m = malloc(len);
 	lab_addr("m", m);
-	lab_row("MemFree", was.free / MIB, "MiB");
-	lab_row("MemAvailable", was.available / MIB, "MiB");
 
 	lab_step("touch", "writes a byte into each page of it");
+	was = lab_left();
 	touch(m, len, 1);
-	lab_left_rows(&was);
+	lab_left_rows(&was, 0);
 
 	lab_step("keep", "writes all pages again and again, for SECONDS");
 	keep_touching(m, len, seconds > 0 ? seconds : 1);
-	lab_left_rows(&was);
 
 	lab_step("free", "free(m);");
+	was = lab_left();
 	free(m);
-	lab_left_rows(&was);
+	lab_left_rows(&was, 0);
 
 	lab_step("sizes",
 		 "mmap, touch and munmap of an eighth of it, a quarter, a half, all");

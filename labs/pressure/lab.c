@@ -10,51 +10,21 @@
 enum { FILE_LEN = 64 * MIB, SHARED_LEN = 16 * MIB };
 
 static int file;
-static struct lab_left before;
-static long long cached_before, shmem_before;
 
-/* From here on the machine's figures are compared. */
-static void mark(void)
-{
-	before = lab_left();
-	cached_before = lab_meminfo("Cached");
-	shmem_before = lab_meminfo("Shmem");
-}
-
-/* What differs since then. Other processes have their part in it. */
-static void rows(void)
-{
-	lab_left_rows(&before);
-	lab_row("Cached rose by", (lab_meminfo("Cached") - cached_before) / MIB, "MiB");
-	lab_row("Shmem rose by", (lab_meminfo("Shmem") - shmem_before) / MIB, "MiB");
-}
-
-static int compare(const void *a, const void *b)
-{
-	long long x = *(const long long *)a, y = *(const long long *)b;
-	return (x > y) - (x < y);
-}
-
-/* The middle one of five: others use memory too, but not each time at that moment. */
+/* How much less is free, and available, with the file in memory. */
 static void five_times(void)
 {
-	enum { N = 5 };
-	long long gone[N], unavailable[N];
-	for (int i = 0; i < N; i++) {
+	long long gone[5], unavailable[5];
+	for (int i = 0; i < 5; i++) {
 		lab_drop(file);
-		mark();
+		struct lab_left was = lab_left();
 		lab_read_through(file);
 		struct lab_left now = lab_left();
-		gone[i] = before.free + before.lists - now.free - now.lists;
-		unavailable[i] =
-			before.available + before.lists - now.available - now.lists;
+		gone[i] = was.free + was.lists - now.free - now.lists;
+		unavailable[i] = was.available + was.lists - now.available - now.lists;
 	}
-	qsort(gone, N, sizeof(gone[0]), compare);
-	qsort(unavailable, N, sizeof(gone[0]), compare);
-	lab_value("gone", gone[N / 2]);
-	lab_value("unavailable", unavailable[N / 2]);
-	lab_row("MemFree fell by", gone[N / 2] / MIB, "MiB");
-	lab_row("MemAvailable fell by", unavailable[N / 2] / MIB, "MiB");
+	lab_value("gone", lab_middle(gone));
+	lab_value("unavailable", lab_middle(unavailable));
 }
 
 /* Maps it, touches it, asks the kernel to take it back. What stays, in bytes. */
@@ -99,18 +69,16 @@ static int tmpfs_file(void)
 int main(void)
 {
 	lab_start();
-	file = lab_file();
-	if (file >= 0 && lab_fill(file, FILE_LEN) == 0)
-		lab_drop(file);
-	lab_value("file", file >= 0 && lab_cached(file, FILE_LEN) < MIB);
+	file = lab_cold_file(FILE_LEN);
+	lab_value("file", file >= 0);
 	lab_value("len", FILE_LEN);
 	lab_value("shared", SHARED_LEN);
-	mark();
 
 	lab_step("fill", "reads a file of 64 MiB from the disk, with read()");
+	struct lab_left was = lab_left();
 	lab_read_through(file);
 	lab_value("cached", lab_cached(file, FILE_LEN));
-	rows();
+	lab_left_rows(&was, 1);
 
 	lab_step("available", "drops it from memory and reads it again, five times");
 	five_times();
@@ -131,12 +99,12 @@ int main(void)
 	lab_step("mlock", "maps it, mlock() of its beginning; the same again");
 	lab_value("kept", pressed(file, 8 * MIB, lock));
 
-	mark();
 	lab_step("tmpfs", "writes 16 MiB to a file in tmpfs, with write()");
+	was = lab_left();
 	int shm = tmpfs_file();
 	lab_value("filled", lab_fill(shm, SHARED_LEN) == 0);
 	lab_value("cached", lab_cached(shm, SHARED_LEN));
-	rows();
+	lab_left_rows(&was, 1);
 
 	lab_step("no-way-out", "maps it, touches it, madvise(MADV_PAGEOUT)");
 	lab_value("kept", pressed(shm, SHARED_LEN, 0));
