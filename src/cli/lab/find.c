@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 /* Where they are installed; the build says so. */
-#ifndef MW_LABS_DIR
-#define MW_LABS_DIR ""
+#ifdef MW_LABS_DIR
+static const char installed[] = MW_LABS_DIR;
+#else
+static const char installed[] = "";
 #endif
 
 /* Folders that hold labs, in the order in which they are searched. */
@@ -70,8 +72,7 @@ static struct mw_err *find_places(struct places *ret)
 	size_t n = ret->n;
 	if (!add_beside(ret))
 		return mw_err_nomem();
-	if (ret->n == n && *MW_LABS_DIR &&
-	    !add_place(ret, MW_LABS_DIR, strlen(MW_LABS_DIR)))
+	if (ret->n == n && installed[0] && !add_place(ret, installed, strlen(installed)))
 		return mw_err_nomem();
 	return NULL;
 }
