@@ -2,32 +2,11 @@
 /* Files that the user names: earlier answers, rules. */
 #include "base/buf.h"
 #include "cli/cmd.h"
+#include "kernel/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-enum { PIECE = 1 << 16 };
-
-static struct mw_err *read_all(int fd, const char *path, uint64_t max, struct mw_buf *ret)
-{
-	for (;;) {
-		if (ret->len > max)
-			return mw_err_new(MW_ERR_FORMAT, 0, path,
-					  "%s is larger than anything of its kind", path);
-		if (!mw_buf_reserve(ret, PIECE))
-			return mw_err_nomem();
-		ssize_t got = read(fd, ret->data + ret->len, PIECE);
-		if (got < 0)
-			return mw_err_sys(errno, path);
-		if (got == 0)
-			break;
-		ret->len += (size_t)got;
-	}
-	/* There is room: it was made for bytes that did not come. */
-	ret->data[ret->len] = '\0';
-	return NULL;
-}
 
 /* A pipe that nobody writes to must not hang us; one that is slow is waited for. */
 struct mw_err *mw_cli_read_file(const char *path, uint64_t max, struct mw_buf *ret)
@@ -36,7 +15,7 @@ struct mw_err *mw_cli_read_file(const char *path, uint64_t max, struct mw_buf *r
 	struct mw_err *err =
 		fd < 0 || fcntl(fd, F_SETFL, 0) < 0 ? mw_err_sys(errno, path) : NULL;
 	if (!err)
-		err = read_all(fd, path, max, ret);
+		err = mw_regular_read_all(fd, path, max, ret);
 	if (fd >= 0)
 		close(fd);
 	if (err && err->code == MW_ERR_NOTFOUND)

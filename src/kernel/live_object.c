@@ -69,24 +69,6 @@ static int *keep_object(struct mw_live *live, const struct mw_object *obj, int f
 	return &slot->fd;
 }
 
-static int read_at(int fd, uint64_t off, char *bytes, size_t len, size_t *got)
-{
-	size_t done = 0;
-
-	while (done < len && off <= INT64_MAX - done) {
-		ssize_t n = pread(fd, bytes + done, len - done, (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && !done)
-			return errno;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	*got = done;
-	return 0;
-}
-
 /* Under the lock, which keeps the descriptor from being replaced while it is read. */
 static struct mw_err *read_locked(struct mw_live *live, const struct mw_live_proc *proc,
 				  const struct mw_object *obj, uint64_t off, void *bytes,
@@ -105,8 +87,12 @@ static struct mw_err *read_locked(struct mw_live *live, const struct mw_live_pro
 				what, (unsigned long long)obj->start);
 		fd = keep_object(live, obj, opened);
 	}
-	int errnum = read_at(*fd, off, bytes, len, got);
-	return errnum ? mw_err_sys(errnum, what) : NULL;
+	size_t done;
+	int errnum = mw_regular_read(*fd, off, bytes, len, &done);
+	if (errnum && !done)
+		return mw_err_sys(errnum, what);
+	*got = done;
+	return NULL;
 }
 
 struct mw_err *mw_live_read_object(struct mw_source *src, pid_t pid,

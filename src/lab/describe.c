@@ -405,24 +405,6 @@ static struct mw_err *parse(struct owner *owner, const char *name, const char *t
 	return err;
 }
 
-/* A whole file, with a NUL behind it. */
-static struct mw_err *read_all(int fd, const char *path, struct mw_buf *ret)
-{
-	ssize_t got = 1;
-	while (got > 0) {
-		if (!mw_buf_reserve(ret, MAX_FILE / 16))
-			return mw_err_nomem();
-		got = read(fd, ret->data + ret->len, MAX_FILE / 16);
-		if (got < 0)
-			return mw_err_sys(errno, path);
-		ret->len += (size_t)got;
-		if (ret->len > MAX_FILE)
-			return mw_err_new(MW_ERR_FORMAT, 0, path, "%s is too large",
-					  path);
-	}
-	return NULL;
-}
-
 /* *path, in the arena, is for messages. */
 static struct mw_err *read_file(struct mw_arena *arena, const char *dir, const char *name,
 				const char **path, struct mw_buf *ret)
@@ -433,7 +415,7 @@ static struct mw_err *read_file(struct mw_arena *arena, const char *dir, const c
 	int fd = mw_regular_open(AT_FDCWD, *path, 0);
 	if (fd < 0)
 		return mw_err_sys(errno, *path);
-	struct mw_err *err = read_all(fd, *path, ret);
+	struct mw_err *err = mw_regular_read_all(fd, *path, MAX_FILE, ret);
 	close(fd);
 	return err;
 }

@@ -2,6 +2,7 @@
 #include "symbols/input.h"
 
 #include "base/num.h"
+#include "kernel/regular.h"
 
 #include <ar.h>
 #include <errno.h>
@@ -24,20 +25,8 @@ static struct mw_err *broken(const struct mw_input *input)
 /* Reads what is there of [off, off + len). */
 static struct mw_err *read_at(int fd, uint64_t off, void *bytes, size_t len, size_t *got)
 {
-	size_t done = 0;
-	while (done < len) {
-		ssize_t n =
-			pread(fd, (char *)bytes + done, len - done, (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return mw_err_sys(errno, "file");
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	*got = done;
-	return NULL;
+	int errnum = mw_regular_read(fd, off, bytes, len, got);
+	return errnum ? mw_err_sys(errnum, "file") : NULL;
 }
 
 /* Opens a regular file; whatever else could block, or has no length. */

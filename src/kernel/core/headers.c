@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The ELF header and the program headers of a core file. */
 #include "kernel/core/core.h"
+#include "kernel/regular.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -14,20 +15,11 @@ enum { MAX_HEADERS = 1 << 21, HEADERS_AT_ONCE = 256 };
 
 bool mw_core_read_file(const struct mw_core *core, uint64_t off, void *bytes, size_t len)
 {
-	size_t done = 0;
+	size_t got;
 
 	if (off > core->size || len > core->size - off || core->size > INT64_MAX)
 		return false;
-	while (done < len) {
-		ssize_t n = pread(core->fd, (char *)bytes + done, len - done,
-				  (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
+	return mw_regular_read(core->fd, off, bytes, len, &got) == 0 && got == len;
 }
 
 /* What people hand over instead of a core file. */

@@ -52,18 +52,9 @@ struct mw_err *mw_core_make_objects(struct mw_core *core)
 static bool read_fd(void *arg, uint64_t off, void *bytes, size_t len)
 {
 	const int *fd = arg;
-	size_t done = 0;
+	size_t got;
 
-	while (done < len && off <= INT64_MAX - done) {
-		ssize_t n =
-			pread(*fd, (char *)bytes + done, len - done, (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return done == len;
+	return mw_regular_read(*fd, off, bytes, len, &got) == 0 && got == len;
 }
 
 /* The first bytes of a build id in hex, as they are shown. */
@@ -221,29 +212,12 @@ struct mw_err *mw_core_set_exe(struct mw_core *core, const char *path)
 	return err;
 }
 
-static size_t read_some(int fd, uint64_t off, char *bytes, size_t len, int *errnum)
-{
-	size_t done = 0;
-
-	while (done < len && off <= INT64_MAX - done) {
-		ssize_t n = pread(fd, bytes + done, len - done, (off_t)(off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			*errnum = errno;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	return done;
-}
-
 struct mw_err *mw_core_read_object(struct mw_source *src, pid_t pid,
 				   const struct mw_object *obj, uint64_t off, void *bytes,
 				   size_t len, size_t *got)
 {
 	struct mw_core *core = mw_core_of(src);
-	int errnum = 0;
+	size_t done;
 
 	struct mw_err *err = mw_core_check_pid(core, pid);
 	if (err)
@@ -259,7 +233,7 @@ struct mw_err *mw_core_read_object(struct mw_source *src, pid_t pid,
 	if (object->fd < 0 && (err = open_object(core, object)))
 		return err;
 	object->used_seq = ++core->seq;
-	size_t done = read_some(object->fd, off, bytes, len, &errnum);
+	int errnum = mw_regular_read(object->fd, off, bytes, len, &done);
 	if (errnum && !done)
 		return mw_err_sys(errnum, object->path);
 	*got = done;
