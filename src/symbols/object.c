@@ -37,6 +37,34 @@ struct mw_err *mw_object_read(void *arg, uint64_t off, void *bytes, size_t len,
 				     bytes, len, got);
 }
 
+/* Of two segments that share a page of the file, mapped code is of that with code. */
+static const struct mw_elf_segment *segment_of(const struct mw_elf *elf,
+					       const struct mw_region *region,
+					       uint64_t page)
+{
+	size_t n;
+	const struct mw_elf_segment *segs = mw_elf_segments(elf, &n);
+	const struct mw_elf_segment *ret = NULL;
+	bool exec = region->perms & MW_PERM_EXEC;
+	for (size_t i = 0; i < n; i++) {
+		if (segs[i].type != PT_LOAD ||
+		    (segs[i].offset & ~(page - 1)) != region->offset)
+			continue;
+		if (!ret || (exec && !(ret->flags & PF_X) && (segs[i].flags & PF_X)))
+			ret = &segs[i];
+	}
+	return ret;
+}
+
+bool mw_object_bias(const struct mw_elf *elf, const struct mw_region *region,
+		    uint64_t page_size, uint64_t *ret)
+{
+	const struct mw_elf_segment *segment = segment_of(elf, region, page_size);
+	if (segment)
+		*ret = region->start - (segment->vaddr & ~(page_size - 1));
+	return segment;
+}
+
 /* The link-time address of `addr`: what the program header says of its file offset. */
 static bool link_address(const struct mw_elf *elf, const struct mw_region *region,
 			 uint64_t addr, uint64_t page, uint64_t *ret)

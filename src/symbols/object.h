@@ -25,6 +25,13 @@ void mw_object_reader_init(struct mw_object_reader *reader,
 			   const struct mw_snapshot *snap,
 			   const struct mw_region *region);
 
+/*
+ * What is added to the object's link-time addresses, told by the segment that made one
+ * of its mappings. False when none fits.
+ */
+bool mw_object_bias(const struct mw_elf *elf, const struct mw_region *region,
+		    uint64_t page_size, uint64_t *ret);
+
 /* A mw_elf_read_fn; `arg` is the reader. Headers come from the file's start. */
 struct mw_err *mw_object_read(void *arg, uint64_t off, void *bytes, size_t len,
 			      size_t *got) MW_MUST_USE;

@@ -2,7 +2,6 @@
 /* Regions and objects: by what a walker knows that its allocator is here. */
 #include "heap/alloc/alloc.h"
 
-#include <elf.h>
 #include <string.h>
 
 enum { PAGE = 4096, MAX_PAGES = 65536 }; /* of an object's variables */
@@ -85,31 +84,15 @@ size_t mw_alloc_first(const struct mw_snapshot *snap, uint64_t addr)
 	return lo;
 }
 
-/* The segment that made this mapping says where the object was put. */
-static bool find_bias(const struct mw_elf *elf, const struct mw_region *text,
-		      uint64_t *bias)
-{
-	size_t n;
-	const struct mw_elf_segment *segs = mw_elf_segments(elf, &n);
-	for (size_t i = 0; i < n; i++) {
-		uint64_t pages = ~(uint64_t)(PAGE - 1);
-		if (segs[i].type != PT_LOAD || !(segs[i].flags & PF_X) ||
-		    (segs[i].offset & pages) != text->offset)
-			continue;
-		*bias = text->start - (segs[i].vaddr & pages);
-		return true;
-	}
-	return false;
-}
-
 bool mw_alloc_elf_open(const struct mw_snapshot *snap, const struct mw_region *text,
 		       struct mw_alloc_elf *ret)
 {
 	ret->elf = NULL;
 	ret->bias = 0;
+	uint64_t page = mw_source_facts(mw_snapshot_source(snap))->page_size;
 	mw_object_reader_init(&ret->file, snap, text);
 	mw_auto_err err = mw_elf_open(mw_object_read, &ret->file, &ret->elf);
-	if (!err && find_bias(ret->elf, text, &ret->bias))
+	if (!err && mw_object_bias(ret->elf, text, page, &ret->bias))
 		return true;
 	mw_alloc_elf_close(ret);
 	return false;

@@ -45,22 +45,6 @@ static const struct mw_region *find_object(const struct mw_snapshot *snap,
 	return NULL;
 }
 
-/* A mapping of the object whose offset is that of a segment tells where it was put. */
-static bool find_bias(struct live *live, const struct mw_region *first,
-		      const struct mw_elf *elf)
-{
-	size_t n_segs;
-	uint64_t mask = live->page_size - 1;
-	const struct mw_elf_segment *segs = mw_elf_segments(elf, &n_segs);
-	for (size_t i = 0; i < n_segs; i++) {
-		if (segs[i].type != PT_LOAD || (segs[i].offset & ~mask) != first->offset)
-			continue;
-		live->bias = first->start - (segs[i].vaddr & ~mask);
-		return true;
-	}
-	return false;
-}
-
 /* Bytes of [from, to) that lie on pages of a kind, page by page at its ends. */
 static void count_page(const struct live *live, uint64_t from, uint64_t to,
 		       struct resident *sum)
@@ -253,7 +237,7 @@ struct mw_err *mw_view_size_live(struct mw_out *out, const struct mw_snapshot *s
 	struct mw_err *err = mw_elf_open(mw_object_read, &reader, &elf);
 	if (err)
 		return err;
-	if (!find_bias(&live, first, elf))
+	if (!mw_object_bias(elf, first, live.page_size, &live.bias))
 		err = mw_err_new(MW_ERR_FORMAT, 0, path,
 				 "%s: no segment fits its mappings", path);
 	if (!err)
