@@ -16,9 +16,10 @@ static void keep(struct mw_live *live, struct mw_hold *hold)
 	live->hold = hold;
 }
 
-struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
+/* Stops it, or with `child` forks it. */
+static struct mw_err *begin(struct mw_live *live, pid_t pid, unsigned max_ms,
+			    pid_t *child)
 {
-	struct mw_live *live = mw_live_of(src);
 	struct mw_live_proc *proc;
 	struct mw_hold *hold;
 
@@ -27,30 +28,23 @@ struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
 		err = mw_live_take(live, pid, &proc);
 	if (err)
 		return err;
-	err = mw_hold_stop(pid, proc->dir, max_ms, &hold);
+	err = child ? mw_hold_fork(pid, proc->dir, max_ms, &hold, child)
+		    : mw_hold_stop(pid, proc->dir, max_ms, &hold);
 	if (!err)
 		keep(live, hold);
 	mw_live_drop(live, proc);
 	return err;
 }
 
+struct mw_err *mw_live_stop(struct mw_source *src, pid_t pid, unsigned max_ms)
+{
+	return begin(mw_live_of(src), pid, max_ms, NULL);
+}
+
 struct mw_err *mw_live_fork(struct mw_source *src, pid_t pid, unsigned max_ms,
 			    pid_t *child)
 {
-	struct mw_live *live = mw_live_of(src);
-	struct mw_live_proc *proc;
-	struct mw_hold *hold;
-
-	struct mw_err *err = check_free(live);
-	if (!err)
-		err = mw_live_take(live, pid, &proc);
-	if (err)
-		return err;
-	err = mw_hold_fork(pid, proc->dir, max_ms, &hold, child);
-	if (!err)
-		keep(live, hold);
-	mw_live_drop(live, proc);
-	return err;
+	return begin(mw_live_of(src), pid, max_ms, child);
 }
 
 struct mw_err *mw_live_resume(struct mw_source *src, uint64_t *held_ns, bool *cut)
