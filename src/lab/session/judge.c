@@ -36,21 +36,45 @@ static bool same(struct word word, const char *text)
 	return strlen(text) == word.len && strncasecmp(word.at, text, word.len) == 0;
 }
 
-/* The choice that is meant: the whole of it, or the beginning of one alone. */
-static const char *choose(const struct mw_lab_step *step, struct word said)
+static bool begins(const char *text, struct word said)
+{
+	return strncasecmp(text, said.at, said.len) == 0;
+}
+
+/* Whether one of its words after the first begins so. */
+static bool begins_later(const char *text, struct word said)
+{
+	while ((text = strchr(text, ' ')))
+		if (begins(++text, said))
+			return true;
+	return false;
+}
+
+/* The only choice of which this is so. */
+static const char *choose_by(const struct mw_lab_step *step, struct word said,
+			     bool (*is)(const char *choice, struct word said), size_t *n)
 {
 	const char *found = NULL;
-	size_t n = 0;
 
-	for (size_t i = 0; i < step->n_choices; i++) {
+	*n = 0;
+	for (size_t i = 0; said.len && i < step->n_choices; i++)
+		if (is(step->choices[i], said)) {
+			found = step->choices[i];
+			++*n;
+		}
+	return *n == 1 ? found : NULL;
+}
+
+/* The choice that is meant: the whole of it, its beginning, or that of a word in it. */
+static const char *choose(const struct mw_lab_step *step, struct word said)
+{
+	size_t n;
+
+	for (size_t i = 0; i < step->n_choices; i++)
 		if (same(said, step->choices[i]))
 			return step->choices[i];
-		if (said.len && strncasecmp(step->choices[i], said.at, said.len) == 0) {
-			found = step->choices[i];
-			n++;
-		}
-	}
-	return n == 1 ? found : NULL;
+	const char *found = choose_by(step, said, begins, &n);
+	return n ? found : choose_by(step, said, begins_later, &n);
 }
 
 static struct mw_err *no_choice(const struct mw_lab_step *step)
@@ -129,8 +153,8 @@ static int64_t bytes_of(struct word unit)
 /* Takes "/s" or the like off the end. */
 static struct word take_rate(struct word *unit)
 {
-	const char *slash = memchr(unit->at, '/', unit->len);
-	struct word rate = { slash, slash ? unit->len - (size_t)(slash - unit->at) : 0 };
+	const char *slash = memchr(unit->at, '/', unit->len), *end = unit->at + unit->len;
+	struct word rate = { slash ? slash : end, slash ? (size_t)(end - slash) : 0 };
 
 	*unit = trim(unit->at, unit->len - rate.len);
 	return rate;
