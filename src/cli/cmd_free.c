@@ -172,7 +172,10 @@ static struct mw_err *look_at_group(struct mw_cli *cli, struct group *group,
 	if (!named)
 		return NULL;
 	answer->bridge = &group->bridge;
-	return mw_cgroup_bridge(cli->src, pid, &group->cgroup, &group->bridge);
+	err = mw_cgroup_bridge(cli->src, pid, &group->cgroup, &group->bridge);
+	if (!err && group->bridge.n_denied)
+		cli->status = MW_EXIT_LIMITED;
+	return err;
 }
 
 static struct mw_err *look(struct mw_cli *cli, const struct mw_free_classic *classic,

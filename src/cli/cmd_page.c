@@ -84,7 +84,10 @@ static struct mw_err *fill(struct mw_cli *cli, const struct range *range,
 	answer->frames = frames;
 	answer->n_frames = n;
 	answer->levels = mw_paging_levels(cli->src);
-	answer->remedy = mw_advice_access(cli->src, arena, pid);
+	answer->remedy = mw_advice_privileged(cli->src)
+				 ? ""
+				 : mw_arena_printf(arena, "sudo memwhy page %d %s",
+						   (int)pid, cli->args[cli->n_args - 1]);
 	if (!answer->remedy)
 		return mw_err_nomem();
 	if (n == 1 && frames->cgroup && frames->cgroup != UINT64_MAX)
@@ -174,6 +177,7 @@ static struct mw_err *look_same(struct mw_cli *cli, char *operand,
 		return err;
 	/* One that is closed to us does not hide the others. */
 	ret->refused = true;
+	cli->status = MW_EXIT_LIMITED;
 	ret->frame.count = UINT64_MAX;
 	ret->no_frames = mw_arena_strdup(arena, err->msg);
 	mw_err_free(err);

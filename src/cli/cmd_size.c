@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 #include "symbols/input.h"
 #include "view/size/size.h"
+#include "view/view.h"
 #include <memwhy/snapshot.h>
 
 #include <string.h>
@@ -253,6 +254,26 @@ static struct mw_err *run_compare(struct mw_cli *cli)
 	return mw_cli_finish(out, err);
 }
 
+/* Without a list of mappings there are no objects to find: why not, as an error. */
+static struct mw_err *check_mappings(const struct mw_snapshot *snap)
+{
+	const struct mw_process *process = mw_snapshot_process(snap);
+	struct mw_gap_list gaps = mw_snapshot_gap_list(snap);
+	size_t n, at = 0;
+	(void)mw_snapshot_regions(snap, &n);
+	if (n)
+		return NULL;
+	while (at + 1 < gaps.n && strcmp(gaps.items[at].what, "mappings") != 0)
+		at++;
+	if (process->vm_size == UINT64_MAX || !gaps.n)
+		return mw_err_new(MW_ERR_NOTFOUND, 0, process->comm,
+				  "%s (%d) maps nothing: a kernel thread, or a zombie",
+				  process->comm, (int)process->pid);
+	return mw_err_new(MW_ERR_DENIED, 0, process->comm,
+			  "what %s (%d) maps may not be read: %s", process->comm,
+			  (int)process->pid, gaps.items[at].why);
+}
+
 static struct mw_err *run_live(struct mw_cli *cli)
 {
 	char *target[] = { (char *)cli->opts.value[MW_OPT_LIVE] };
@@ -271,9 +292,12 @@ static struct mw_err *run_live(struct mw_cli *cli)
 	if (!err)
 		err = mw_cli_release(cli, snap, &stopped);
 	if (!err)
+		err = check_mappings(snap);
+	if (!err)
 		err = mw_cli_out(cli, &out);
 	if (err)
 		return err;
+	cli->status = mw_cli_is_limited(snap) ? MW_EXIT_LIMITED : MW_EXIT_OK;
 	err = mw_view_size_live(out, snap, cli->n_args ? cli->args[0] : NULL);
 	return mw_cli_finish(out, err);
 }

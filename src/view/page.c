@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "procfs/pagebits.h"
 #include "view/view.h"
+#include <memwhy/perms.h>
 
 #include <inttypes.h>
 #include <string.h>
@@ -70,6 +71,10 @@ static bool add_place(struct mw_buf *text, const struct mw_segment *seg,
 static bool add_fate(struct mw_buf *text, const struct mw_page_answer *a)
 {
 	const struct mw_frame *frame = a->frames;
+	const struct mw_region *region = mw_snapshot_find(a->snap, a->addr);
+	if ((frame->word & MW_PM_GUARD) ||
+	    (region && !(region->perms & ~(unsigned)MW_PERM_SHARED)))
+		return mw_buf_printf(text, "may not be touched (SIGSEGV)");
 	if (frame->word & MW_PM_SWAP)
 		return mw_buf_printf(text, "is on swap");
 	if (frame->categories & MW_SCAN_PFNZERO)
@@ -437,18 +442,23 @@ static size_t first_with(const struct mw_page_same *rows, size_t i)
 static struct mw_err *same_headline(struct mw_out *out, uint64_t addr,
 				    const struct mw_page_same *rows, size_t n)
 {
-	size_t present = 0, hidden = 0, frames = 0;
+	size_t present = 0, hidden = 0, frames = 0, refused = 0;
 	mw_auto_buf text = { 0 };
 	for (size_t i = 0; i < n; i++) {
+		refused += rows[i].refused;
 		present += (rows[i].frame.word & MW_PM_PRESENT) != 0;
 		hidden += (rows[i].frame.word & MW_PM_PRESENT) && !rows[i].frame.pfn;
 		frames += rows[i].frame.pfn && first_with(rows, i) == i;
 	}
-	bool ok = mw_buf_printf(&text,
-				"One address, %zu processes: %" PRIx64
-				" is present in %zu of them",
-				n, addr, present);
-	if (ok && hidden)
+	bool ok = mw_buf_printf(&text, "One address, %zu processes: %" PRIx64, n, addr);
+	if (ok && refused < n)
+		ok = mw_buf_printf(&text, " is present in %zu of them", present);
+	if (ok && refused)
+		ok = mw_buf_printf(&text, "%s %zu may not be read",
+				   refused < n ? "," : ":", refused);
+	if (ok && refused == n)
+		ok = mw_buf_printf(&text, ".");
+	else if (ok && hidden)
 		ok = mw_buf_printf(&text, "; which frames they have is hidden.");
 	else if (ok)
 		ok = mw_buf_printf(&text, ", in %zu frame%s.", frames,

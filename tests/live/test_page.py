@@ -162,12 +162,77 @@ def ranges():
 
 
 @live.case
+def guards():
+    """guard pages and reserved ones may not be touched: neither swapped nor a mere fault"""
+    area = mmap.mmap(-1, 8 * live.PAGE, flags=mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mprotect.argtypes = libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t,
+                                                      ctypes.c_int)
+    live.check_equal(libc.mprotect(address + 4 * live.PAGE, live.PAGE, 0), 0, "mprotect")
+    answer = live.memwhy("page", os.getpid(), hex(address + 4 * live.PAGE), "--json").json
+    live.check("may not be touched" in answer["headline"], answer["headline"])
+    install = 102
+    if libc.madvise(address + live.PAGE, live.PAGE, install):
+        raise live.Skip("this kernel has no guard pages (MADV_GUARD_INSTALL, Linux 6.13)")
+    answer = live.memwhy("page", os.getpid(), hex(address + live.PAGE), "--json").json
+    if not answer["entry"]["guard"]:
+        raise live.Skip("this kernel does not show them (pagemap, Linux 6.15)")
+    live.check_equal(answer["entry"]["swapped"], False, "swapped")
+    live.check_equal(answer["entry"]["swap_type"], None, "swap area")
+    live.check("may not be touched" in answer["headline"], answer["headline"])
+    rows = live.memwhy("page", os.getpid(), f"{address:x}..{address + 2 * live.PAGE:x}",
+                       "--json").json["pages"]
+    live.check_equal(rows[1]["state"], "guard", "state")
+
+
+@live.case
+def symbol():
+    """an address in a library: section and symbol"""
+    libc = ctypes.CDLL(None)
+    address = ctypes.cast(libc.malloc, ctypes.c_void_p).value
+    answer = live.memwhy("page", os.getpid(), hex(address), "--json").json
+    live.check_equal((answer["class"], answer["section"], answer["symbol"]),
+                     ("lib.text", ".text", "malloc"), "malloc")
+
+
+@live.case
+def huge():
+    """an address in a huge page: the walk ends a level earlier"""
+    size, advice = 2 << 20, 14
+    area = mmap.mmap(-1, 4 * size, flags=mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    start = (address + size - 1) // size * size
+    area.madvise(advice, start - address, size)
+    area[start - address] = 1
+    at = start + 5 * live.PAGE + 7
+    answer = live.memwhy("page", os.getpid(), hex(at), "--json").json
+    if not answer["entry"]["huge"]:
+        raise live.Skip("no huge page was to be had")
+    live.check_equal(answer["walk"][-1]["level"], "PD", "the last level")
+    live.check_equal(answer["walk"][-1]["covers"], size, "an entry covers")
+
+
+@live.case
 def unprivileged():
     """without the right to see frames the rest is shown, and it is said"""
     live.need_root()
     with live.holder("zero", 1) as target:
         start = live.smaps(target.pid, "maps")[0]["start"]
         live.memwhy("page", target.pid, hex(start), codes=(3,), user=live.NOBODY)
+        answer = live.memwhy("page", "--same", target.pid, os.getpid(), hex(start),
+                             codes=(3,), user=live.NOBODY).text
+        live.check("2 may not be read" in answer, answer)
+        # One's own: all but the frames, and the command that shows them.
+        with live.holder("zero", 1, user=live.NOBODY) as own:
+            start = live.smaps(own.pid, "maps")[0]["start"]
+            answer = live.memwhy("page", own.pid, hex(start), "--json",
+                                 user=live.NOBODY).json
+            live.check_equal(answer["entry"]["present"], True, "present")
+            live.check_equal(answer["frame"]["pfn"], None, "frame")
+            live.check_equal([limit["remedy"] for limit in answer["limits"]
+                              if limit["what"] == "frames"],
+                             [f"sudo memwhy page {own.pid} {hex(start)}"], "remedy")
         answer = live.memwhy("page", os.getpid(), "0x10").text
         live.check("is not mapped" in answer, answer)
 

@@ -200,6 +200,13 @@ def live_sections():
         live.check(libc["file"].endswith("/libc.so.6"), libc["file"])
         live.memwhy("size", "--live", target.pid, "libnothing.so", codes=(4,))
         live.memwhy("size", "--live", "999999999", codes=(4,))
+        live.need_root()
+        answer = live.memwhy("size", "--live", target.pid, codes=(3,), user=live.NOBODY)
+        live.check("may not be read" in answer.err and not answer.out, str(answer))
+    with live.holder("zombie") as target:
+        pid = target.facts("zombie")[0]["pid"]
+        live.check("maps nothing" in live.memwhy("size", "--live", pid, codes=(4,)).err,
+                   "zombie")
 
 
 @live.case

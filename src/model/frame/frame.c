@@ -116,6 +116,17 @@ static void take_categories(const struct mw_page_ranges *ranges, struct mw_frame
 	}
 }
 
+/* The marker of MADV_GUARD_INSTALL looks like a swap entry, and is none. */
+static void clear_guards(struct mw_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((frames[i].word & MW_PM_GUARD) ||
+		    (frames[i].categories & MW_SCAN_GUARD))
+			frames[i].word =
+				(frames[i].word & ~(MW_PM_SWAP | MW_PM_PFN_MASK)) |
+				MW_PM_GUARD;
+}
+
 struct mw_err *mw_frames_read(struct mw_source *src, pid_t pid, uint64_t addr, size_t n,
 			      struct mw_arena *arena, struct mw_frame *ret,
 			      const char **why)
@@ -143,6 +154,7 @@ struct mw_err *mw_frames_read(struct mw_source *src, pid_t pid, uint64_t addr, s
 	mw_err_free(mw_source_scan(src, pid, addr, addr + n * page, &ranges));
 	take_categories(&ranges, ret, n);
 	mw_vec_deinit(&ranges);
+	clear_guards(ret, n);
 	for (size_t i = 0; i < n && !err; i++)
 		if (ret[i].pfn)
 			err = read_frame(src, arena, &ret[i], why);
