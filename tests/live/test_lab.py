@@ -325,6 +325,9 @@ def all_of_them():
         with answers("good.one 5\nwrong.one 5 KiB\n") as file:
             rows = json.loads(run("--answers", file, "--json", want=1))["labs"]
             check_equal([lab["right"] for lab in rows], [1, 1], "right")
+            text = run("--answers", file, want=1)
+            check(": 2 of 2 predictions right; 3 facts held, 1 broken." in text, text)
+            check(re.search(r"^ +good +1 +2 +0 +0 +1 +0 +0$", text, re.M), text)
         with answers("one 5\n") as file:
             run("--answers", file, want=2)
         shutil.rmtree(f"{scratch}/labs/wrong")
@@ -574,7 +577,7 @@ def refused():
             (["demand", "--step", "99"], "--step"), (["demand", "--step", "0"], "--step"),
             (["demand", "--step", "x"], "--step"), (["demand", "--variant", "x"], "none"),
             (["where", "--variant", "x"], "static"),
-            (["demand", "--copies", "0"], "--copies"), (["--all", "demand"], "--all"),
+            (["demand", "--copies", "1"], "--copies"), (["--all", "demand"], "--all"),
             (["demand", "--auto", "--answers", "x"], "exclude"),
             (["demand", "--source", "--two-terminals"], "exclude"),
             (["--step", "1"], "which lab"), (["--auto"], "which lab"),

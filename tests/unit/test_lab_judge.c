@@ -133,6 +133,8 @@ static void test_choices(void **state)
 	assert_int_equal(judge_choice("heap", "HEAP"), RIGHT); /* whole: not ambiguous */
 	assert_int_equal(judge_choice("Heap of its own", "heap"), WRONG);
 	assert_int_equal(judge_choice("Heap of its own", "heap o"), RIGHT);
+	assert_int_equal(judge_choice("Heap of its own", "own"), RIGHT);
+	assert_int_equal(judge_choice("Heap of its own", "ts"), NONSENSE);
 	assert_int_equal(judge_choice("heap", "hea"), NONSENSE);
 	assert_int_equal(judge_choice("heap", ""), NONSENSE);
 	assert_int_equal(judge_choice("heap", "0"), NONSENSE);

@@ -66,7 +66,10 @@ struct mw_err *mw_lab_run_all(struct mw_cli *cli, const struct mw_labs *labs,
 	if (!err)
 		err = mw_cli_out(cli, &out);
 	if (!err)
-		err = mw_cli_finish(out, mw_view_labs(out, entries, labs->n, true));
+		err = mw_cli_finish(out, mw_view_labs(out, entries, labs->n,
+						      wish->mode == MW_LAB_GRADE
+							      ? MW_LABS_GRADED
+							      : MW_LABS_RAN));
 	mw_arena_deinit(&arena);
 	return err;
 }

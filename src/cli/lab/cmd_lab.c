@@ -14,7 +14,8 @@ static const enum mw_opt_id opts[] = {
 	MW_OPT_LAB_NAMES,  MW_OPT_END,
 };
 
-enum { MAX_COPIES = 100 };
+/* One copy would have nothing beside it. */
+enum { MIN_COPIES = 2, MAX_COPIES = 100 };
 
 static struct mw_err *list(struct mw_cli *cli, const struct mw_labs *labs)
 {
@@ -26,7 +27,8 @@ static struct mw_err *list(struct mw_cli *cli, const struct mw_labs *labs)
 		entries[i] = (struct mw_lab_entry){ .lab = labs->items[i], .failed = "" };
 	struct mw_err *err = mw_cli_out(cli, &out);
 	if (!err)
-		err = mw_cli_finish(out, mw_view_labs(out, entries, labs->n, false));
+		err = mw_cli_finish(out,
+				    mw_view_labs(out, entries, labs->n, MW_LABS_LISTED));
 	free(entries);
 	return err;
 }
@@ -201,8 +203,8 @@ static struct mw_err *check(const struct mw_cli *cli)
 static struct mw_err *set_copies(const struct mw_cli *cli)
 {
 	uint64_t copies;
-	struct mw_err *err =
-		mw_opt_number(&cli->opts, MW_OPT_LAB_COPIES, 1, MAX_COPIES, 0, &copies);
+	struct mw_err *err = mw_opt_number(&cli->opts, MW_OPT_LAB_COPIES, MIN_COPIES,
+					   MAX_COPIES, 0, &copies);
 	if (err || !copies)
 		return err;
 	return setenv("MEMWHY_LAB_COPIES", cli->opts.value[MW_OPT_LAB_COPIES], 1)

@@ -84,14 +84,8 @@ static void tally_fields(struct mw_out *out, const struct mw_lab_tally *tally)
 static struct mw_err *sums(struct mw_lab_view *view, const struct mw_lab_tally *tally)
 {
 	mw_auto_buf text = { 0 };
-	size_t judged = tally->right + tally->wrong;
-	bool ok = true;
-	if (view->graded)
-		judged += tally->missing;
-	if (judged)
-		ok = mw_buf_printf(&text, "%zu of %zu %s right; ", tally->right, judged,
-				   judged == 1 ? "prediction" : "predictions");
-	ok = ok && mw_lab_facts_words(&text, tally) && mw_buf_printf(&text, ".");
+	bool ok = mw_lab_score_words(&text, tally, view->graded) &&
+		  mw_lab_facts_words(&text, tally) && mw_buf_printf(&text, ".");
 	if (!ok)
 		return mw_err_nomem();
 	mw_out_heading(view->out, mw_buf_str(&text));

@@ -34,8 +34,12 @@ struct mw_lab_tally {
 /* Adds a step. */
 void mw_lab_count(struct mw_lab_tally *tally, const struct mw_lab_record *record);
 
-/* "19 facts held, none broken, 2 could not be seen"; NOMEM. */
 struct mw_buf;
+/* "5 of 7 predictions right; ", or nothing when none was made. False without memory. */
+bool mw_lab_score_words(struct mw_buf *text, const struct mw_lab_tally *tally,
+			bool graded);
+
+/* "19 facts held, none broken, 2 could not be seen"; the same. */
 bool mw_lab_facts_words(struct mw_buf *text, const struct mw_lab_tally *tally);
 
 struct mw_lab_view {
@@ -70,6 +74,10 @@ struct mw_lab_entry {
 	const char *failed; /* why it did not run to its end; "" when it did */
 };
 
-/* All of them; `ran`: what came out is shown too. */
+/* What is told of them: what there is, what came out, and which predictions were right.
+ */
+enum mw_labs_told { MW_LABS_LISTED, MW_LABS_RAN, MW_LABS_GRADED };
+
+/* All of them. */
 struct mw_err *mw_view_labs(struct mw_out *out, const struct mw_lab_entry *entries,
-			    size_t n, bool ran) MW_MUST_USE;
+			    size_t n, enum mw_labs_told told) MW_MUST_USE;

@@ -7,9 +7,11 @@
 /* Of both tables: what is there, and what came out. */
 enum { N_COLS = 15 };
 
-static void columns(bool ran, struct mw_col ret[N_COLS])
+static void columns(enum mw_labs_told told, struct mw_col ret[N_COLS])
 {
+	const bool ran = told != MW_LABS_LISTED;
 	const unsigned list = ran ? MW_COL_NO_TEXT : 0, run = ran ? 0 : MW_COL_NO_TEXT;
+	const unsigned graded = told == MW_LABS_GRADED ? 0 : MW_COL_NO_TEXT;
 	const struct mw_col cols[N_COLS] = {
 		{ "topic", "topic", MW_TYPE_TEXT, MW_COL_NO_TEXT, 0 },
 		{ "shown", "topic", MW_TYPE_TEXT, list | MW_COL_NO_DATA, 0 },
@@ -22,9 +24,9 @@ static void columns(bool ran, struct mw_col ret[N_COLS])
 		{ "held", "held", MW_TYPE_COUNT, run, 0 },
 		{ "broken", "broken", MW_TYPE_COUNT, run, 0 },
 		{ "unseen", "unseen", MW_TYPE_COUNT, run, 0 },
-		{ "right", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, 0 },
-		{ "wrong", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, 0 },
-		{ "missing", "", MW_TYPE_COUNT, MW_COL_NO_TEXT, 0 },
+		{ "right", "right", MW_TYPE_COUNT, graded, 0 },
+		{ "wrong", "wrong", MW_TYPE_COUNT, graded, 0 },
+		{ "missing", "missing", MW_TYPE_COUNT, graded, 0 },
 		{ "failed", "", MW_TYPE_TEXT, run | MW_COL_TRUNC, 0 },
 	};
 	memcpy(ret, cols, sizeof(cols));
@@ -57,8 +59,20 @@ static void row(struct mw_out *out, const struct mw_lab_entry *entry, bool same_
 	mw_out_row(out, cells, tally->broken || *entry->failed ? MW_BAD : MW_PLAIN);
 }
 
+/* What came out of all that ran. */
+static bool sums_words(struct mw_buf *text, const struct mw_lab_tally *sum, size_t failed,
+		       bool graded)
+{
+	bool ok = mw_buf_printf(text, ": ") &&
+		  (!graded || mw_lab_score_words(text, sum, true)) &&
+		  mw_lab_facts_words(text, sum);
+	if (ok && failed)
+		ok = mw_buf_printf(text, "; %zu did not run to the end", failed);
+	return ok && mw_buf_printf(text, ".");
+}
+
 static struct mw_err *headline(struct mw_out *out, const struct mw_lab_entry *entries,
-			       size_t n, bool ran)
+			       size_t n, enum mw_labs_told told)
 {
 	mw_auto_buf text = { 0 };
 	struct mw_lab_tally sum = { 0 };
@@ -68,29 +82,31 @@ static struct mw_err *headline(struct mw_out *out, const struct mw_lab_entry *en
 		sum.held += e->tally.held;
 		sum.broken += e->tally.broken;
 		sum.unseen += e->tally.unseen;
+		sum.right += e->tally.right;
+		sum.wrong += e->tally.wrong;
+		sum.missing += e->tally.missing;
 		failed += *e->failed != '\0';
 		topics += !i || strcmp(e->lab->topic, entries[i - 1].lab->topic) != 0;
 	}
 	const char *labs = n == 1 ? "lab" : "labs";
 	bool ok = mw_buf_printf(&text, "%zu %s", n, labs);
-	if (ok && !ran)
+	if (ok && told == MW_LABS_LISTED)
 		ok = mw_buf_printf(&text,
 				   " on %zu %s: each lets you predict what memory will "
 				   "do, and the kernel answer.",
 				   topics, topics == 1 ? "topic" : "topics");
 	else if (ok)
-		ok = mw_buf_printf(&text, ": ") && mw_lab_facts_words(&text, &sum);
-	if (ok && ran && failed)
-		ok = mw_buf_printf(&text, "; %zu did not run to the end", failed);
-	if (!ok || (ran && !mw_buf_printf(&text, ".")))
+		ok = sums_words(&text, &sum, failed, told == MW_LABS_GRADED);
+	if (!ok)
 		return mw_err_nomem();
 	mw_out_headline(out, mw_buf_str(&text));
 	return NULL;
 }
 
 struct mw_err *mw_view_labs(struct mw_out *out, const struct mw_lab_entry *entries,
-			    size_t n, bool ran)
+			    size_t n, enum mw_labs_told told)
 {
+	const bool ran = told != MW_LABS_LISTED;
 	struct mw_col cols[N_COLS];
 	const struct mw_table table = { .key = "labs",
 					.title = "",
@@ -98,9 +114,9 @@ struct mw_err *mw_view_labs(struct mw_out *out, const struct mw_lab_entry *entri
 					.n_cols = N_COLS,
 					.n_rows = n,
 					.is_main = true };
-	columns(ran, cols);
+	columns(told, cols);
 	mw_out_begin(out, "memwhy.labs/1");
-	struct mw_err *err = headline(out, entries, n, ran);
+	struct mw_err *err = headline(out, entries, n, told);
 	if (err)
 		return err;
 	mw_out_table(out, &table);

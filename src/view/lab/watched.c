@@ -21,8 +21,8 @@ static const struct {
 	char sign;
 	const char *is;
 } signs[SIGNS] = {
-	{ '#', "# its own" }, { 's', "s shared" }, { 'z', "z the zero page" },
-	{ 'w', "w swapped" }, { '.', ". none" },   { '?', "? not known" },
+	{ '#', "# mapped only here" }, { 's', "s shared" }, { 'z', "z the zero page" },
+	{ 'w', "w swapped" },          { '.', ". none" },   { '?', "? not known" },
 };
 
 /* "12# 4. 1z": as many pages of each, one after the other. */

@@ -63,6 +63,15 @@ void mw_lab_count(struct mw_lab_tally *tally, const struct mw_lab_record *record
 	tally->unjudged += record->mark == MW_LAB_UNJUDGED;
 }
 
+bool mw_lab_score_words(struct mw_buf *text, const struct mw_lab_tally *tally,
+			bool graded)
+{
+	size_t judged = tally->right + tally->wrong + (graded ? tally->missing : 0);
+	return !judged ||
+	       mw_buf_printf(text, "%zu of %zu %s right; ", tally->right, judged,
+			     judged == 1 ? "prediction" : "predictions");
+}
+
 bool mw_lab_facts_words(struct mw_buf *text, const struct mw_lab_tally *tally)
 {
 	bool ok = mw_buf_printf(text, "%zu %s held", tally->held,
