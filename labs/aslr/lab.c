@@ -143,6 +143,8 @@ int main(int argc, char **argv)
 	run_many(seen, "aslr", false);
 	show_some();
 	lab_value("same", seen[STACK][0] == seen[STACK][1]);
+	lab_value("farthest", largest(seen[HEAP]));
+	lab_value("above", seen[VDSO][0] > seen[STACK][0]);
 
 	lab_step("mapping", "in the 256 runs: m = mmap(NULL, a page, …);");
 	tell(MAPPING);
@@ -156,11 +158,9 @@ int main(int argc, char **argv)
 
 	lab_step("heap",
 		 "in the same runs: sbrk(0), counted from the end of the program");
-	lab_value("farthest", largest(seen[HEAP]));
 	tell(HEAP);
 
 	lab_step("vdso", "in the same runs: getauxval(AT_SYSINFO_EHDR)");
-	lab_value("above", seen[VDSO][0] > seen[STACK][0]);
 	tell(VDSO);
 	for (int part = 0; part < PARTS; part++)
 		lab_row(names[part], entropy(seen[part]), "bits");

@@ -5,6 +5,7 @@
  * are real shows in how many tables the kernel has to add for one more page.
  */
 #include "lab.h"
+#include <sys/resource.h>
 
 enum { PAGE_BITS = 12, PAGE = 1 << PAGE_BITS, HUGE = 2 << 20 };
 
@@ -72,10 +73,24 @@ static char *place_for_huge(void)
 	return ret;
 }
 
+/* Whether the kernel has a huge page for us: memory may be too fragmented. */
+static int try_huge(void)
+{
+	struct rusage before, after;
+	char *h = place_for_huge();
+	getrusage(RUSAGE_SELF, &before);
+	memset(h, 1, HUGE);
+	getrusage(RUSAGE_SELF, &after);
+	munmap(h, HUGE);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	return after.ru_minflt - before.ru_minflt < HUGE / PAGE / 2;
+}
+
 int main(void)
 {
 	lab_start();
 	warm_up();
+	lab_value("has_huge", try_huge());
 	lab_value("wish", (long long)A);
 	lab_value("wish_low", (long long)LOW);
 
