@@ -39,17 +39,22 @@ LAB_API int lab_write(const char *path, const char *text)
 }
 
 /* The number behind a word at the beginning of a line; -1 when there is none. */
-LAB_API long long lab_number(const char *path, const char *word)
+LAB_API long long lab_number_in(const char *text, const char *word)
 {
-	char text[8192];
 	size_t len = strlen(word);
-	for (const char *at = lab_read(path, text, sizeof(text)); *at;) {
+	for (const char *at = text; *at;) {
 		if (strncmp(at, word, len) == 0 && strchr(" :\t", at[len]))
 			return strtoll(at + len + 1, NULL, 10);
 		at += strcspn(at, "\n");
 		at += *at == '\n';
 	}
 	return -1;
+}
+
+LAB_API long long lab_number(const char *path, const char *word)
+{
+	char text[8192];
+	return lab_number_in(lab_read(path, text, sizeof(text)), word);
 }
 
 /* A line of /proc/meminfo, in bytes. */
@@ -84,9 +89,12 @@ struct lab_left {
 
 LAB_API struct lab_left lab_left(void)
 {
-	return (struct lab_left){ lab_meminfo("MemFree"), lab_cpu_lists(),
-				  lab_meminfo("MemAvailable"), lab_meminfo("Cached"),
-				  lab_meminfo("Shmem") };
+	char text[8192]; /* all of one moment, so that they can be compared */
+	lab_read("/proc/meminfo", text, sizeof(text));
+	return (struct lab_left){ lab_number_in(text, "MemFree") << 10, lab_cpu_lists(),
+				  lab_number_in(text, "MemAvailable") << 10,
+				  lab_number_in(text, "Cached") << 10,
+				  lab_number_in(text, "Shmem") << 10 };
 }
 
 LAB_API void lab_left_row(const char *what, long long was, long long is)
