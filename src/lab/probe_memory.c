@@ -7,12 +7,6 @@
 
 #define COUNT(field) offsetof(struct mw_counts, field)
 
-static struct mw_err *number(struct mw_value *ret, uint64_t n)
-{
-	*ret = mw_value_number((int64_t)n);
-	return NULL;
-}
-
 static uint64_t addr_of(const struct mw_asked *asked)
 {
 	return (uint64_t)asked->args[0].number;
@@ -25,19 +19,19 @@ static const struct mw_region *region_of(const struct mw_asked *asked)
 
 static struct mw_err *ask_mapped(struct mw_asked *asked, struct mw_value *ret)
 {
-	return number(ret, region_of(asked) != NULL);
+	return mw_known(ret, region_of(asked) != NULL);
 }
 
 static struct mw_err *ask_start(struct mw_asked *asked, struct mw_value *ret)
 {
 	const struct mw_region *region = region_of(asked);
-	return number(ret, region ? region->start : 0);
+	return mw_known(ret, region ? region->start : 0);
 }
 
 static struct mw_err *ask_end(struct mw_asked *asked, struct mw_value *ret)
 {
 	const struct mw_region *region = region_of(asked);
-	return number(ret, region ? region->end : 0);
+	return mw_known(ret, region ? region->end : 0);
 }
 
 const char *mw_lab_perms(struct mw_arena *arena, unsigned perms)
@@ -106,59 +100,24 @@ static struct mw_err *no_pages(struct mw_asked *asked, struct mw_value *ret)
 	return mw_not_known(asked, ret, "the pages of this mapping cannot be told apart");
 }
 
-/* One figure of a range's counters; `field` is its offset in them. */
-static struct mw_err *ask_count(struct mw_asked *asked, unsigned have, size_t field,
-				struct mw_value *ret)
+/* One figure of a range's counters. */
+static struct mw_err *ask_count(struct mw_asked *asked, struct mw_value *ret)
 {
+	const struct mw_probe *probe = asked->probe;
 	struct mw_seen_range range;
 	uint64_t n;
 	if (!range_of(asked, &range))
-		return mw_not_known(asked, ret, "%s() of a negative length", asked->func);
+		return mw_not_known(asked, ret, "%s() of a negative length", probe->name);
 	struct mw_counts counts = asked->n ? mw_seen_count(asked->of, range)
 					   : mw_snapshot_totals(asked->of->snap)->sum;
 	counts.pss_q12 = mw_counts_pss(&counts);
-	memcpy(&n, (const char *)&counts + field, sizeof(n));
-	if (counts.have & have)
-		return number(ret, n);
-	if (have == MW_HAVE_PSS)
+	memcpy(&n, (const char *)&counts + probe->field, sizeof(n));
+	if (counts.have & probe->have)
+		return mw_known(ret, n);
+	if (probe->have == MW_HAVE_PSS)
 		return mw_not_known(asked, ret,
 				    "it needs page frames, which this user may not see");
 	return no_pages(asked, ret);
-}
-
-static struct mw_err *ask_rss(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_RSS, COUNT(rss), ret);
-}
-
-static struct mw_err *ask_anon(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_KINDS, COUNT(anon), ret);
-}
-
-static struct mw_err *ask_file(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_KINDS, COUNT(file), ret);
-}
-
-static struct mw_err *ask_shmem(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_KINDS, COUNT(shmem), ret);
-}
-
-static struct mw_err *ask_private(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_USS, COUNT(uss), ret);
-}
-
-static struct mw_err *ask_swap(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_SWAP, COUNT(swap), ret);
-}
-
-static struct mw_err *ask_huge(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_count(asked, MW_HAVE_HUGE, COUNT(huge), ret);
 }
 
 /* The kernel sums up a whole process for anybody who may look at it. */
@@ -167,8 +126,8 @@ static struct mw_err *ask_pss(struct mw_asked *asked, struct mw_value *ret)
 	const struct mw_totals *totals = mw_snapshot_totals(asked->of->snap);
 	if (!asked->n && !(totals->sum.have & MW_HAVE_PSS) &&
 	    totals->rollup_pss != UINT64_MAX)
-		return number(ret, totals->rollup_pss);
-	return ask_count(asked, MW_HAVE_PSS, COUNT(pss_q12), ret);
+		return mw_known(ret, totals->rollup_pss);
+	return ask_count(asked, ret);
 }
 
 static struct mw_err *ask_zero(struct mw_asked *asked, struct mw_value *ret)
@@ -178,7 +137,7 @@ static struct mw_err *ask_zero(struct mw_asked *asked, struct mw_value *ret)
 	if (!range_of(asked, &range))
 		return mw_not_known(asked, ret, "zero() of a negative length");
 	if (mw_seen_zero(asked->seen, asked->of, range, &bytes))
-		return number(ret, bytes);
+		return mw_known(ret, bytes);
 	return mw_not_known(asked, ret,
 			    "which pages are zero pages this kernel does not tell "
 			    "(PAGEMAP_SCAN, Linux 6.7)");
@@ -193,7 +152,7 @@ static struct mw_err *size_of_all(struct mw_asked *asked, struct mw_value *ret)
 	for (size_t i = 0; i < n; i++)
 		if (regions[i].start < UINT64_C(1) << 63)
 			sum += regions[i].end - regions[i].start;
-	return number(ret, sum);
+	return mw_known(ret, sum);
 }
 
 static struct mw_err *ask_size(struct mw_asked *asked, struct mw_value *ret)
@@ -202,14 +161,14 @@ static struct mw_err *ask_size(struct mw_asked *asked, struct mw_value *ret)
 	if (!asked->n)
 		return size_of_all(asked, ret);
 	region = region_of(asked);
-	return number(ret, region ? region->end - region->start : 0);
+	return mw_known(ret, region ? region->end - region->start : 0);
 }
 
 static struct mw_err *ask_regions(struct mw_asked *asked, struct mw_value *ret)
 {
 	size_t n;
 	(void)mw_snapshot_regions(asked->of->snap, &n);
-	return number(ret, n);
+	return mw_known(ret, n);
 }
 
 static struct mw_err *ask_present(struct mw_asked *asked, struct mw_value *ret)
@@ -217,7 +176,7 @@ static struct mw_err *ask_present(struct mw_asked *asked, struct mw_value *ret)
 	unsigned state;
 	if (!mw_seen_state(asked->seen, asked->of, addr_of(asked), &state))
 		return no_pages(asked, ret);
-	return number(ret, (state & MW_PAGE_PRESENT) != 0);
+	return mw_known(ret, (state & MW_PAGE_PRESENT) != 0);
 }
 
 /* What was read before the process went on. */
@@ -226,7 +185,7 @@ static const struct mw_kept_answer *find_kept(const struct mw_asked *asked)
 	for (const struct mw_kept_answer *kept = asked->seen->kept; kept;
 	     kept = kept->next)
 		if (kept->of == asked->of && kept->addr == addr_of(asked) &&
-		    !strcmp(kept->func, asked->func))
+		    kept->probe == asked->probe)
 			return kept;
 	return NULL;
 }
@@ -237,10 +196,10 @@ static struct mw_err *keep(struct mw_asked *asked, uint64_t n, struct mw_value *
 	struct mw_kept_answer *kept = mw_arena_alloc(&seen->arena, sizeof(*kept));
 	if (!kept)
 		return mw_err_nomem();
-	*kept = (struct mw_kept_answer){ seen->kept, asked->of, asked->func,
+	*kept = (struct mw_kept_answer){ seen->kept, asked->of, asked->probe,
 					 addr_of(asked), (int64_t)n };
 	seen->kept = kept;
-	return number(ret, n);
+	return mw_known(ret, n);
 }
 
 /*
@@ -251,7 +210,7 @@ static bool answered(struct mw_asked *asked, struct mw_value *ret, struct mw_err
 {
 	const struct mw_kept_answer *kept = find_kept(asked);
 	if (kept)
-		*err = number(ret, (uint64_t)kept->number);
+		*err = mw_known(ret, (uint64_t)kept->number);
 	else if (asked->seen->closed)
 		*err = mw_not_known(asked, ret,
 				    "it was not asked before the process went on");
@@ -286,7 +245,7 @@ static struct mw_err *ask_frame(struct mw_asked *asked, struct mw_value *ret)
 	unsigned state;
 	if (mw_seen_state(asked->seen, asked->of, addr_of(asked), &state) &&
 	    !(state & MW_PAGE_PRESENT))
-		return number(ret, 0);
+		return mw_known(ret, 0);
 	if (answered(asked, ret, &err))
 		return err;
 	err = read_frame(asked, &frame, &why);
@@ -305,9 +264,9 @@ static struct mw_err *ask_mapcount(struct mw_asked *asked, struct mw_value *ret)
 	unsigned state = 0;
 	bool known = mw_seen_state(asked->seen, asked->of, addr_of(asked), &state);
 	if (known && !(state & MW_PAGE_PRESENT))
-		return number(ret, 0);
+		return mw_known(ret, 0);
 	if (state & MW_PAGE_EXCLUSIVE)
-		return number(ret, 1);
+		return mw_known(ret, 1);
 	if (answered(asked, ret, &err))
 		return err;
 	err = read_frame(asked, &frame, &why);
@@ -363,7 +322,7 @@ static struct mw_err *ask_index(struct mw_asked *asked, struct mw_value *ret)
 		return mw_not_known(asked, ret, "the page table has levels 0 to %u",
 				    seen->levels - 1);
 	mw_split_address((uint64_t)asked->args[1].number, seen->levels, &split);
-	return number(ret, split.index[i]);
+	return mw_known(ret, split.index[i]);
 }
 
 const struct mw_probe mw_memory_probes[] = {
@@ -376,14 +335,14 @@ const struct mw_probe mw_memory_probes[] = {
 	{ "class", 1, 1, MW_PROBE_FIRST, ask_class },
 	{ "title", 1, 1, MW_PROBE_FIRST, ask_title },
 	{ "name", 1, 1, MW_PROBE_FIRST, ask_name },
-	{ "rss", 0, 2, MW_PROBE_SUM, ask_rss },
-	{ "anon", 0, 2, MW_PROBE_SUM, ask_anon },
-	{ "file", 0, 2, MW_PROBE_SUM, ask_file },
-	{ "shmem", 0, 2, MW_PROBE_SUM, ask_shmem },
-	{ "private", 0, 2, MW_PROBE_SUM, ask_private },
-	{ "pss", 0, 2, MW_PROBE_SUM, ask_pss },
-	{ "swap", 0, 2, MW_PROBE_SUM, ask_swap },
-	{ "huge", 0, 2, MW_PROBE_SUM, ask_huge },
+	{ "rss", 0, 2, MW_PROBE_SUM, ask_count, COUNT(rss), MW_HAVE_RSS },
+	{ "anon", 0, 2, MW_PROBE_SUM, ask_count, COUNT(anon), MW_HAVE_KINDS },
+	{ "file", 0, 2, MW_PROBE_SUM, ask_count, COUNT(file), MW_HAVE_KINDS },
+	{ "shmem", 0, 2, MW_PROBE_SUM, ask_count, COUNT(shmem), MW_HAVE_KINDS },
+	{ "private", 0, 2, MW_PROBE_SUM, ask_count, COUNT(uss), MW_HAVE_USS },
+	{ "pss", 0, 2, MW_PROBE_SUM, ask_pss, COUNT(pss_q12), MW_HAVE_PSS },
+	{ "swap", 0, 2, MW_PROBE_SUM, ask_count, COUNT(swap), MW_HAVE_SWAP },
+	{ "huge", 0, 2, MW_PROBE_SUM, ask_count, COUNT(huge), MW_HAVE_HUGE },
 	{ "zero", 0, 2, MW_PROBE_SUM, ask_zero },
 	{ "regions", 0, 0, MW_PROBE_SUM, ask_regions },
 	{ "present", 1, 1, MW_PROBE_FIRST, ask_present },

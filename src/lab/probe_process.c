@@ -5,18 +5,12 @@
 
 #include <string.h>
 
-static struct mw_err *number(struct mw_value *ret, uint64_t n)
-{
-	*ret = mw_value_number((int64_t)n);
-	return NULL;
-}
-
 /* A line of status; UINT64_MAX: it is not there. */
 static struct mw_err *line(struct mw_asked *asked, const char *key, uint64_t n,
 			   struct mw_value *ret)
 {
 	if (n != UINT64_MAX)
-		return number(ret, n);
+		return mw_known(ret, n);
 	return mw_not_known(asked, ret, "its status has no %s", key);
 }
 
@@ -28,7 +22,7 @@ static const struct mw_process *process_of(const struct mw_asked *asked)
 /* Not VmRSS: newer kernels add up what the processors still hold before showing it. */
 static struct mw_err *ask_counter(struct mw_asked *asked, struct mw_value *ret)
 {
-	return number(ret, asked->of->counter_pages * asked->seen->page);
+	return mw_known(ret, asked->of->counter_pages * asked->seen->page);
 }
 
 static struct mw_err *ask_pagetables(struct mw_asked *asked, struct mw_value *ret)
@@ -38,17 +32,14 @@ static struct mw_err *ask_pagetables(struct mw_asked *asked, struct mw_value *re
 
 static struct mw_err *ask_threads(struct mw_asked *asked, struct mw_value *ret)
 {
-	return number(ret, process_of(asked)->n_threads);
+	return mw_known(ret, process_of(asked)->n_threads);
 }
 
-static struct mw_err *ask_minflt(struct mw_asked *asked, struct mw_value *ret)
+static struct mw_err *ask_faults(struct mw_asked *asked, struct mw_value *ret)
 {
-	return number(ret, asked->of->min_flt);
-}
-
-static struct mw_err *ask_majflt(struct mw_asked *asked, struct mw_value *ret)
-{
-	return number(ret, asked->of->maj_flt);
+	uint64_t n;
+	memcpy(&n, (const char *)asked->of + asked->probe->field, sizeof(n));
+	return mw_known(ret, n);
 }
 
 static struct mw_err *ask_classes(struct mw_asked *asked, struct mw_value *ret)
@@ -65,7 +56,7 @@ static struct mw_err *ask_classes(struct mw_asked *asked, struct mw_value *ret)
 		sum += !have[segments[i].class];
 		have[segments[i].class] = true;
 	}
-	return number(ret, sum);
+	return mw_known(ret, sum);
 }
 
 /* Sums of all allocators; `kept` is UINT64_MAX when one does not know it. */
@@ -73,6 +64,7 @@ struct heap_sums {
 	uint64_t live, blocks, free, kept, size, unknown;
 	const char *opaque; /* an allocator whose inside is not known */
 };
+#define HEAP(field) offsetof(struct heap_sums, field)
 
 static struct heap_sums sum_heap(const struct mw_heap *heap)
 {
@@ -120,8 +112,8 @@ static const char *doubt(const struct mw_asked *asked, const struct heap_sums *s
 	return sums->unknown ? "a part of the heap could not be followed" : NULL;
 }
 
-/* One figure of the heap; `field` is its offset in the sums. */
-static struct mw_err *ask_heap(struct mw_asked *asked, size_t field, struct mw_value *ret)
+/* One figure of the heap. */
+static struct mw_err *ask_heap(struct mw_asked *asked, struct mw_value *ret)
 {
 	struct heap_sums sums = { 0 };
 	struct mw_err *err = mw_seen_walk(asked->seen, asked->of);
@@ -130,36 +122,11 @@ static struct mw_err *ask_heap(struct mw_asked *asked, size_t field, struct mw_v
 		return err;
 	if (asked->of->heap)
 		sums = sum_heap(asked->of->heap);
-	memcpy(&n, (const char *)&sums + field, sizeof(n));
+	memcpy(&n, (const char *)&sums + asked->probe->field, sizeof(n));
 	const char *why = doubt(asked, &sums);
 	if (!why && n == UINT64_MAX)
 		why = "which of its pages are resident is not known";
-	return why ? mw_not_known(asked, ret, "%s", why) : number(ret, n);
-}
-
-static struct mw_err *ask_heap_live(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_heap(asked, offsetof(struct heap_sums, live), ret);
-}
-
-static struct mw_err *ask_heap_blocks(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_heap(asked, offsetof(struct heap_sums, blocks), ret);
-}
-
-static struct mw_err *ask_heap_free(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_heap(asked, offsetof(struct heap_sums, free), ret);
-}
-
-static struct mw_err *ask_heap_kept(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_heap(asked, offsetof(struct heap_sums, kept), ret);
-}
-
-static struct mw_err *ask_heap_size(struct mw_asked *asked, struct mw_value *ret)
-{
-	return ask_heap(asked, offsetof(struct heap_sums, size), ret);
+	return why ? mw_not_known(asked, ret, "%s", why) : mw_known(ret, n);
 }
 
 static struct mw_err *ask_sizes(struct mw_asked *asked, struct mw_value *ret)
@@ -171,9 +138,9 @@ static struct mw_err *ask_sizes(struct mw_asked *asked, struct mw_value *ret)
 	if (!sizes)
 		return mw_not_known(asked, ret, "%s", asked->of->no_sizes);
 	/* Berkeley's columns: what is read-only counts as text. */
-	if (asked->func[0] == 't')
-		return number(ret, sizes->text + sizes->rodata);
-	return number(ret, asked->func[0] == 'd' ? sizes->data : sizes->bss);
+	if (asked->probe->name[0] == 't')
+		return mw_known(ret, sizes->text + sizes->rodata);
+	return mw_known(ret, asked->probe->name[0] == 'd' ? sizes->data : sizes->bss);
 }
 
 static struct mw_err *ask_keyed(struct mw_asked *asked, const struct mw_buf *text,
@@ -182,7 +149,7 @@ static struct mw_err *ask_keyed(struct mw_asked *asked, const struct mw_buf *tex
 	const char *key = asked->args[0].text;
 	uint64_t n = mw_keyed_number(mw_buf_str(text), text->len, key);
 	if (n != UINT64_MAX)
-		return number(ret, n);
+		return mw_known(ret, n);
 	return mw_not_known(asked, ret, "%s has no %s here", file, key);
 }
 
@@ -200,14 +167,14 @@ const struct mw_probe mw_process_probes[] = {
 	{ "counter", 0, 0, MW_PROBE_SUM, ask_counter },
 	{ "pagetables", 0, 0, MW_PROBE_SUM, ask_pagetables },
 	{ "threads", 0, 0, MW_PROBE_SUM, ask_threads },
-	{ "minflt", 0, 0, MW_PROBE_SUM, ask_minflt },
-	{ "majflt", 0, 0, MW_PROBE_SUM, ask_majflt },
+	{ "minflt", 0, 0, MW_PROBE_SUM, ask_faults, offsetof(struct mw_seen, min_flt) },
+	{ "majflt", 0, 0, MW_PROBE_SUM, ask_faults, offsetof(struct mw_seen, maj_flt) },
 	{ "classes", 0, 0, MW_PROBE_FIRST, ask_classes },
-	{ "heap_live", 0, 0, MW_PROBE_SUM, ask_heap_live },
-	{ "heap_blocks", 0, 0, MW_PROBE_SUM, ask_heap_blocks },
-	{ "heap_free", 0, 0, MW_PROBE_SUM, ask_heap_free },
-	{ "heap_kept", 0, 0, MW_PROBE_SUM, ask_heap_kept },
-	{ "heap_size", 0, 0, MW_PROBE_SUM, ask_heap_size },
+	{ "heap_live", 0, 0, MW_PROBE_SUM, ask_heap, HEAP(live) },
+	{ "heap_blocks", 0, 0, MW_PROBE_SUM, ask_heap, HEAP(blocks) },
+	{ "heap_free", 0, 0, MW_PROBE_SUM, ask_heap, HEAP(free) },
+	{ "heap_kept", 0, 0, MW_PROBE_SUM, ask_heap, HEAP(kept) },
+	{ "heap_size", 0, 0, MW_PROBE_SUM, ask_heap, HEAP(size) },
 	{ "text_size", 0, 0, MW_PROBE_FIRST, ask_sizes },
 	{ "data_size", 0, 0, MW_PROBE_FIRST, ask_sizes },
 	{ "bss_size", 0, 0, MW_PROBE_FIRST, ask_sizes },

@@ -58,7 +58,7 @@ static bool take_args(const struct mw_probe *probe, struct mw_asked *asked,
 		}
 		if ((kind == MW_VALUE_TEXT) == wants_text)
 			continue;
-		*err = mw_not_known(asked, ret, "%s() takes a %s", asked->func,
+		*err = mw_not_known(asked, ret, "%s() takes a %s", probe->name,
 				    wants_text ? "text" : "number");
 		return false;
 	}
@@ -113,7 +113,7 @@ struct mw_err *mw_probe(struct mw_observation *seen, struct mw_arena *arena,
 {
 	const struct mw_probe *probe = find_probe(func, n);
 	struct mw_asked asked = {
-		.seen = seen, .arena = arena, .args = args, .n = n, .func = func
+		.seen = seen, .arena = arena, .probe = probe, .args = args, .n = n
 	};
 	struct mw_err *err = NULL;
 	const char *why;
@@ -125,7 +125,6 @@ struct mw_err *mw_probe(struct mw_observation *seen, struct mw_arena *arena,
 		return mw_not_known(&asked, ret,
 				    "there is no probe %s() with %zu argument%s", func, n,
 				    n == 1 ? "" : "s");
-	asked.func = probe->name; /* outlives what is kept under it */
 	if (!take_args(probe, &asked, ret, &err))
 		return err;
 	if (probe->kind == MW_PROBE_MACHINE)

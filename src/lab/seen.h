@@ -28,7 +28,7 @@ struct mw_seen {
 struct mw_kept_answer {
 	struct mw_kept_answer *next;
 	const struct mw_seen *of;
-	const char *func;
+	const struct mw_probe *probe;
 	uint64_t addr;
 	int64_t number;
 };
@@ -50,7 +50,7 @@ struct mw_observation {
 struct mw_asked {
 	struct mw_observation *seen;
 	struct mw_arena *arena; /* of texts in the answer */
-	const char *func;
+	const struct mw_probe *probe;
 	struct mw_seen *of; /* NULL: of the machine */
 	const struct mw_value *args;
 	size_t n;
@@ -70,6 +70,8 @@ struct mw_probe {
 	size_t least, most; /* arguments */
 	enum mw_probe_kind kind;
 	mw_probe_fn *ask;
+	size_t field;  /* where several figures are read alike: the one's offset */
+	unsigned have; /* MW_HAVE_*: when that one is known */
 };
 
 /* What needs its mappings, and the rest; both end with an entry without a name. */
@@ -82,6 +84,12 @@ struct mw_seen *mw_seen_first(struct mw_observation *seen, const char *name,
 /* Makes the answer unknown. NOMEM. */
 struct mw_err *mw_not_known(struct mw_asked *asked, struct mw_value *ret, const char *fmt,
 			    ...) MW_PRINTF(3, 4) MW_MUST_USE;
+
+static inline struct mw_err *mw_known(struct mw_value *ret, uint64_t n)
+{
+	*ret = mw_value_number((int64_t)n);
+	return NULL;
+}
 
 /* Fills of->layout, of->heap or of->sizes, or says in of->no_… why not. NOMEM. */
 struct mw_err *mw_seen_classify(struct mw_observation *seen,
