@@ -217,7 +217,7 @@ LAB_API struct lab_child lab_fork(const char *name, void (*turn)(int n))
 	return (struct lab_child){ pid, go[1], done[0] };
 }
 
-/* Has the child do its n-th thing; returns when it has. */
+/* Has the child do its n-th thing; returns when it has, or died of it. */
 LAB_API void lab_turn(const struct lab_child *child, int n)
 {
 	int reply;

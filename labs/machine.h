@@ -43,7 +43,7 @@ LAB_API long long lab_number_in(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 	for (const char *at = text; *at;) {
-		if (strncmp(at, word, len) == 0 && strchr(" :\t", at[len]))
+		if (strncmp(at, word, len) == 0 && at[len] && strchr(" :\t", at[len]))
 			return strtoll(at + len + 1, NULL, 10);
 		at += strcspn(at, "\n");
 		at += *at == '\n';
@@ -71,14 +71,14 @@ LAB_API long long lab_cpu_lists(void)
 {
 	size_t size = 1 << 20;
 	long long pages = 0;
-	char *text = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	void *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
-	if (text == MAP_FAILED)
+	if (room == MAP_FAILED)
 		return 0;
-	const char *at = lab_read("/proc/zoneinfo", text, size);
+	const char *at = lab_read("/proc/zoneinfo", (char *)room, size);
 	while ((at = strstr(at, " count:")))
 		pages += strtoll(at += 7, NULL, 10);
-	munmap(text, size);
+	munmap(room, size);
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
