@@ -96,14 +96,28 @@ static struct mw_err *look_at(struct mw_observation *seen, struct mw_seen *of)
 	return pass_over(seen, err, &of->ended);
 }
 
-static void read_machine(struct mw_observation *seen)
+/* What could not be read of the machine is not known; want of memory is an error. */
+static struct mw_err *only_nomem(struct mw_err *err)
+{
+	if (!err || err->code == MW_ERR_NOMEM)
+		return err;
+	mw_err_free(err);
+	return NULL;
+}
+
+static struct mw_err *read_machine(struct mw_observation *seen)
 {
 	bool scan = false;
-	mw_err_free(mw_source_probe(seen->src, MW_FEATURE_PAGEMAP_SCAN, &scan));
+	struct mw_err *err =
+		only_nomem(mw_source_probe(seen->src, MW_FEATURE_PAGEMAP_SCAN, &scan));
 	seen->no_scan = !scan;
-	mw_err_free(
-		mw_source_read_text(seen->src, 0, 0, MW_FILE_MEMINFO, &seen->meminfo));
-	mw_err_free(mw_source_read_text(seen->src, 0, 0, MW_FILE_VMSTAT, &seen->vmstat));
+	if (!err)
+		err = only_nomem(mw_source_read_text(seen->src, 0, 0, MW_FILE_MEMINFO,
+						     &seen->meminfo));
+	if (!err)
+		err = only_nomem(mw_source_read_text(seen->src, 0, 0, MW_FILE_VMSTAT,
+						     &seen->vmstat));
+	return err;
 }
 
 static struct mw_err *fill(struct mw_observation *seen,
@@ -119,8 +133,7 @@ static struct mw_err *fill(struct mw_observation *seen,
 		of->name = mw_arena_strdup(&seen->arena, processes->items[i].name);
 		err = of->name ? look_at(seen, of) : mw_err_nomem();
 	}
-	read_machine(seen);
-	return err;
+	return err ? err : read_machine(seen);
 }
 
 struct mw_err *mw_observe(struct mw_source *src, const struct mw_lab_processes *processes,

@@ -150,7 +150,8 @@ static struct mw_err *ask_keyed(struct mw_asked *asked, const struct mw_buf *tex
 	uint64_t n = mw_keyed_number(mw_buf_str(text), text->len, key);
 	if (n != UINT64_MAX)
 		return mw_known(ret, n);
-	return mw_not_known(asked, ret, "%s has no %s here", file, key);
+	return text->len ? mw_not_known(asked, ret, "%s has no %s here", file, key)
+			 : mw_not_known(asked, ret, "%s could not be read", file);
 }
 
 static struct mw_err *ask_machine(struct mw_asked *asked, struct mw_value *ret)

@@ -179,7 +179,7 @@ static void data_row(struct mw_out *out, const struct mw_lab_row *row)
 	bool known = row->known_before;
 	struct mw_cell cells[] = {
 		mw_cell_s(row->label),
-		mw_cell_u((uint64_t)row->pid),
+		mw_cell_if(row->pid > 0, (uint64_t)row->pid),
 		mw_cell_u(a->len),
 		mw_cell_if(known, b->mapped),
 		mw_cell_if(known && b->mapped, b->start),
