@@ -151,7 +151,7 @@ LAB_API void lab_start(void)
 	char stack[64 << 10], *rest = NULL;
 	/* Resident before anything is counted: the stack, and code that all labs call. */
 	memset(stack, 0, sizeof(stack));
-	snprintf(stack, sizeof(stack), "%s %lld %p", "", 1LL, (void *)stack);
+	snprintf(stack, sizeof(stack), "%s %lld %p", "", 1LL, (void *)&wire);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	if (wire) {
 		lab_to = (int)strtol(wire, &rest, 10);
