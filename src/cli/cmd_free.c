@@ -231,6 +231,11 @@ static struct mw_err *run(struct mw_cli *cli)
 	if (err)
 		return err;
 	is_classic = is_classic && cli->out_opts.format == MW_FORMAT_TEXT;
+	if (is_classic && (mw_opt_set(&cli->opts, MW_OPT_FREE_CGROUP) ||
+			   mw_opt_set(&cli->opts, MW_OPT_WATCH)))
+		return mw_err_new(MW_ERR_USAGE, 0, NULL,
+				  "--cgroup and --watch do not go with the options of "
+				  "procps' table; -s repeats that");
 	err = take_pace(&cli->opts, is_classic, &pace);
 	return err ? err : look_on(cli, is_classic ? &classic : NULL, &pace);
 }

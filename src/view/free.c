@@ -22,32 +22,51 @@ static uint64_t available(const struct mw_machine *m)
 	return m->available == UNKNOWN ? m->free : m->available;
 }
 
-static struct mw_err *headline(struct mw_out *out, const struct mw_machine *m)
+static bool is_cache(enum mw_part part)
+{
+	return part == MW_PART_FILES || part == MW_PART_BUFFERS ||
+	       part == MW_PART_SLAB_CACHE;
+}
+
+static uint64_t caches(const struct mw_machine *m)
+{
+	return m->part[MW_PART_FILES] + m->part[MW_PART_BUFFERS] +
+	       m->part[MW_PART_SLAB_CACHE];
+}
+
+/* Little is free on a healthy machine: what is not needed otherwise serves as cache. */
+static bool add_stage(struct mw_buf *text, const struct mw_machine *m)
 {
 	static const char *const words[MW_STAGE_COUNT] = {
 		[MW_STAGE_FREE] = "Nothing is short.",
-		[MW_STAGE_CACHE] = "Little is unused, because idle memory serves as "
-				   "cache; that gives way when programs ask.",
+		[MW_STAGE_CACHE] = "Little is free.",
 		[MW_STAGE_SWAP] = "Programs' own pages were moved to swap.",
 		[MW_STAGE_TIGHT] = "Memory is tight.",
 		[MW_STAGE_OOM] = "Memory is all but used up: the kernel is about to kill "
 				 "processes.",
 	};
+	enum mw_stage stage = mw_machine_stage(m);
+	char left[MW_UNITS_LEN], cached[MW_UNITS_LEN];
+	if (stage != MW_STAGE_CACHE || caches(m) < m->free)
+		return mw_buf_printf(text, "%s", words[stage]);
+	return mw_buf_printf(text,
+			     "Only %s is free, because %s serves as cache, which gives "
+			     "way when programs ask.",
+			     mw_units_bytes(m->free, MW_UNIT_AUTO, left),
+			     mw_units_bytes(caches(m), MW_UNIT_AUTO, cached));
+}
+
+static struct mw_err *headline(struct mw_out *out, const struct mw_machine *m)
+{
 	char total[MW_UNITS_LEN], left[MW_UNITS_LEN];
 	mw_auto_buf text = { 0 };
-	if (!mw_buf_printf(&text, "%s of %s can be had by programs. %s",
+	if (!mw_buf_printf(&text, "%s of %s can be had by programs. ",
 			   mw_units_bytes(available(m), MW_UNIT_AUTO, left),
-			   mw_units_bytes(m->total, MW_UNIT_AUTO, total),
-			   words[mw_machine_stage(m)]))
+			   mw_units_bytes(m->total, MW_UNIT_AUTO, total)) ||
+	    !add_stage(&text, m))
 		return mw_err_nomem();
 	mw_out_headline(out, mw_buf_str(&text));
 	return NULL;
-}
-
-static bool is_cache(enum mw_part part)
-{
-	return part == MW_PART_FILES || part == MW_PART_BUFFERS ||
-	       part == MW_PART_SLAB_CACHE;
 }
 
 static void part_row(struct mw_out *out, const struct mw_machine *m, enum mw_part part)
@@ -123,8 +142,6 @@ static struct mw_err *total_line(struct mw_out *out, const struct mw_machine *m)
 static struct mw_err *available_line(struct mw_out *out, const struct mw_machine *m)
 {
 	mw_auto_buf text = { 0 };
-	uint64_t caches = m->part[MW_PART_FILES] + m->part[MW_PART_BUFFERS] +
-			  m->part[MW_PART_SLAB_CACHE];
 	bool ok = mw_buf_printf(&text, "available: ");
 	if (m->available == UNKNOWN)
 		ok = ok && mw_buf_printf(&text, "this kernel (before 3.14) does not say");
@@ -133,7 +150,7 @@ static struct mw_err *available_line(struct mw_out *out, const struct mw_machine
 		     add_words(&text, " free + ", m->free) &&
 		     add_words(&text, " that caches can lose, of ",
 			       m->available - m->free) &&
-		     add_words(&text, "", caches);
+		     add_words(&text, "", caches(m));
 	else
 		ok = ok && add_words(&text, " of ", m->available) &&
 		     add_words(&text,

@@ -115,7 +115,7 @@ def stages():
     cases = (
         ("free", {"MemFree": 500000, "MemAvailable": 600000, "SwapTotal": 0,
                   "SwapFree": 0}),
-        ("cache", {"MemFree": 20000, "MemAvailable": 600000, "SwapTotal": 0,
+        ("cache", {"Cached": 590000, "MemFree": 20000, "MemAvailable": 600000, "SwapTotal": 0,
                    "SwapFree": 0}),
         ("swap", {"MemFree": 20000, "MemAvailable": 100000, "SwapTotal": 1000,
                   "SwapFree": 500}),
@@ -132,6 +132,9 @@ def stages():
             answer = json.loads(in_namespace(meminfo,
                                              [f"{live.MEMWHY} free --json"])[0])
             live.check_equal(answer["stage"], stage, values)
+            if stage == "cache":
+                live.check("Only 19.5 MiB is free, because 576 MiB serves as cache" in
+                           answer["headline"], answer["headline"])
 
 
 @live.case
@@ -150,7 +153,7 @@ def hostile():
 @live.case
 def usage():
     """errors of usage"""
-    for args in (["-b", "-k"], ["-s", "0"], ["-s", "x"], ["-c", "0"], ["-c", "x"],
+    for args in (["--cgroup", "-k"], ["--cgroup", "-h"], ["--watch", "-w"], ["-b", "-k"], ["-s", "0"], ["-s", "x"], ["-c", "0"], ["-c", "x"],
                  ["--watch=x"], ["operand"], ["-z"]):
         live.memwhy("free", *args, codes=(2,))
 

@@ -295,6 +295,18 @@ def survives_processes_that_vanish():
 
 
 @live.case
+def dumb_terminal():
+    """A terminal without addresses gets a table, not a screen"""
+    with Screen() as screen:
+        screen.until(r"F10 quit")
+        screen.keys("q")
+        check_equal(restored(screen), 0, "status")
+        screen.keys(f"TERM=dumb {live.MEMWHY} top -n 2; echo DUMB $?", "Enter")
+        text = screen.until(r"^DUMB 0")
+        check("next: memwhy" in text and "F10" not in text, text)
+
+
+@live.case
 def one_shot_options():
     """--once, a format or --count open no screen"""
     for option in "--once", "--csv", "--watch=1 --count 1":

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,10 +42,18 @@ static struct mw_err *run_command(void *ctx, const char *verb, pid_t pid, unsign
 	return err;
 }
 
+/* Ncurses would draw on it all the same, each screen below the last. */
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+	return term && !strcmp(term, "dumb");
+}
+
 bool mw_top_has_screen(const struct mw_cli *cli)
 {
-	return cli->out_opts.format == MW_FORMAT_TEXT && isatty(STDIN_FILENO) &&
-	       isatty(STDOUT_FILENO) && !mw_opt_set(&cli->opts, MW_OPT_TOP_ONCE) &&
+	return cli->out_opts.format == MW_FORMAT_TEXT && !is_dumb() &&
+	       isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
+	       !mw_opt_set(&cli->opts, MW_OPT_TOP_ONCE) &&
 	       !mw_opt_set(&cli->opts, MW_OPT_TOP_COLUMNS) &&
 	       !mw_opt_set(&cli->opts, MW_OPT_COUNT_TIMES);
 }

@@ -102,9 +102,10 @@ static struct mw_err *headline(struct mw_out *out, const struct mw_fleet *fleet,
 		ok = mw_buf_printf(&text, ", %s by fair share", pss);
 	else if (ok && fleet->n_read)
 		ok = mw_buf_printf(&text,
-				   ": %zu hold %s by fair share, the others at "
+				   ": %zu hold%s %s by fair share, the others at "
 				   "most %s",
-				   fleet->n_read, pss, rest);
+				   fleet->n_read, fleet->n_read == 1 ? "s" : "", pss,
+				   rest);
 	else if (ok)
 		ok = mw_buf_printf(&text, ", at most %s", rest);
 	if (!ok || !add_largest(&text, fleet, by))
