@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include <memwhy/hold.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -90,6 +92,16 @@ static inline void target_end(struct target *target)
 }
 #define auto_target __attribute__((cleanup(target_end))) struct target
 
+/* Within a few seconds: the box may be busy. */
+static inline bool moves(const struct target *target)
+{
+	uint64_t before = target->shared->count;
+	for (int i = 0; i < 300; i++, sleep_ms(10))
+		if (target->shared->count != before)
+			return true;
+	return false;
+}
+
 /* Ends an error, telling its code; 0 for success. */
 static inline int code_of(struct mw_err *err)
 {
@@ -111,6 +123,16 @@ static inline struct mw_source *open_live(void)
 	struct mw_source *src = NULL;
 	expect_ok(mw_source_open_live(&src));
 	return src;
+}
+
+/* As in its stat. */
+static inline char state_of(struct mw_source *src, pid_t pid)
+{
+	mw_auto_buf buf = { 0 };
+	expect_ok(mw_source_read_text(src, pid, 0, MW_FILE_STAT, &buf));
+	const char *end = strrchr(mw_buf_str(&buf), ')');
+	assert_non_null(end);
+	return end[2];
 }
 
 /* Skips the test; skip() jumps, so nothing that is scoped would be closed. */

@@ -63,15 +63,6 @@ static long status_of(struct mw_source *src, pid_t pid, const char *key)
 	return strtol(line + strlen(key), NULL, 10);
 }
 
-static char state_of(struct mw_source *src, pid_t pid)
-{
-	mw_auto_buf buf = { 0 };
-	expect_ok(mw_source_read_text(src, pid, 0, MW_FILE_STAT, &buf));
-	const char *end = strrchr(mw_buf_str(&buf), ')');
-	assert_non_null(end);
-	return end[2];
-}
-
 /* How many children the thread has, dead ones too. */
 static int children_of(pid_t pid, const char *tid)
 {
@@ -110,15 +101,6 @@ static bool becomes_childless(pid_t pid)
 	for (int i = 0; i < 3000 && count_children(pid); i++)
 		sleep_ms(1);
 	return count_children(pid) == 0;
-}
-
-static bool moves(const struct target *target)
-{
-	uint64_t before = target->shared->count;
-	for (int i = 0; i < 300; i++, sleep_ms(10))
-		if (target->shared->count != before)
-			return true;
-	return false;
 }
 
 static void check_untouched(struct mw_source *src, const struct target *target)

@@ -92,16 +92,6 @@ static bool stands(const struct target *target)
 	return target->shared->count == before;
 }
 
-/* Within a few seconds: the box may be busy. */
-static bool moves(const struct target *target)
-{
-	uint64_t before = target->shared->count;
-	for (int i = 0; i < 300; i++, sleep_ms(10))
-		if (target->shared->count != before)
-			return true;
-	return false;
-}
-
 /* Stops, or skips the test where this user may not (yama, seccomp). */
 static void stop_or_skip(struct mw_source *src, pid_t pid, unsigned max_ms)
 {
@@ -249,15 +239,6 @@ static void test_holder_killed(void **state)
 	/* Nothing is left to be waited for but the target. */
 	assert_int_equal(waitpid(holder, NULL, WNOHANG), -1);
 	assert_int_equal(tracer_of(src, target.pid), 0);
-}
-
-static char state_of(struct mw_source *src, pid_t pid)
-{
-	mw_auto_buf buf = { 0 };
-	expect_ok(mw_source_read_text(src, pid, 0, MW_FILE_STAT, &buf));
-	const char *end = strrchr(mw_buf_str(&buf), ')');
-	assert_non_null(end);
-	return end[2];
 }
 
 static bool becomes(struct mw_source *src, pid_t pid, char state)
