@@ -140,8 +140,8 @@ struct mw_lab_opts {
 struct mw_lab_session;
 
 /*
- * Starts the program, up to its first step. `src` is this machine. FORMAT when the
- * program and the description do not fit, GONE when it ended early.
+ * Starts the program, up to its first step. `src` is this machine. NOTFOUND when there is
+ * none, FORMAT when it and the description do not fit, GONE when it ended early.
  */
 struct mw_err *mw_lab_start(const struct mw_lab *lab, struct mw_source *src,
 			    const struct mw_lab_opts *opts,
