@@ -129,6 +129,31 @@ def hostile_names():
                                f"{command}: {text!r}")
 
 
+@live.case
+def corrupt_objects():
+    """a program whose section headers are nonsense: the kernel runs it all the same"""
+    whole = (live.HELPERS / "holder").read_bytes()
+    headers = struct.unpack_from("<Q", whole, 40)[0]
+    with live.scratch(0o755) as place:
+        for i, (at, byte) in enumerate([
+                *((at, 0xff) for at in range(40, 48)), *((at, 0x7f) for at in range(58, 64)),
+                *((headers + 64 * 9 + at, 0xff) for at in range(0, 64, 3))]):
+            broken = bytearray(whole)
+            broken[at] = byte
+            path = place / f"broken{i}"
+            path.write_bytes(broken)
+            path.chmod(0o755)
+            with live.Target([path, "zero", 1]) as target:
+                text = next(row for row in live.smaps(target.pid, "maps")
+                            if "x" in row["perms"])
+                live.memwhy("page", target.pid, hex(text["start"]))
+                for command in (["--live", target.pid], [path], ["-A", path],
+                                ["--common", path], ["--segments", path],
+                                ["--vs", "/bin/ls", path]):
+                    answer = live.memwhy("size", *command, codes=(0, 5), timeout=20)
+                    live.check(answer.code == 0 or answer.err, str(answer))
+
+
 def on_terminal(command, rows, columns):
     """Status and output on a terminal of this size."""
     pid, fd = pty.fork()

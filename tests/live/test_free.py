@@ -94,6 +94,22 @@ def as_procps(item):
 
 
 @live.cases_for(MACHINES.items(), lambda item: item[0])
+def one_line(item):
+    """-L, which procps-ng has since 4.0.4: the same figures in one line"""
+    live.need_root()
+    with live.scratch(0o755) as place:
+        meminfo = place / "meminfo"
+        meminfo.write_text(item[1] or pathlib.Path("/proc/meminfo").read_text())
+        table, line, twice = in_namespace(meminfo, [
+            f"{live.MEMWHY} free -b", f"{live.MEMWHY} free -L -b",
+            f"{live.MEMWHY} free -L -s 0.01 -c 2"])
+        memory, swap = (row.split() for row in table.splitlines()[1:3])
+        live.check_equal(line.split(), ["SwapUse", swap[2], "CachUse", memory[5], "MemUse",
+                                        memory[2], "MemFree", memory[3]], "the line")
+        live.check_equal(twice.count("\n"), 2, "lines")
+
+
+@live.cases_for(MACHINES.items(), lambda item: item[0])
 def adds_up(item):
     """parts sum to MemTotal, to the byte"""
     live.need_root()

@@ -173,6 +173,23 @@ def by_name():
 
 
 @live.case
+def kernel_names():
+    """-k, which procps-ng has since 4.0.6: names as the kernel has them, else the same"""
+    with live.zoo() as target, live.stopped(target.pid):
+        rows = live.smaps(target.pid, "maps")
+        for mode in ([], ["-x"], ["-d"]):
+            plain = ours(*mode, "-q", target.pid)[1].split(b"\n")[1:-1]
+            named = ours(*mode, "-q", "-k", target.pid)[1].split(b"\n")[1:-1]
+            live.check_equal(len(named), len(rows), "rows")
+            for row, without, line in zip(rows, plain, named):
+                if row["name"] and b"/" not in row["name"]:
+                    live.check(line.endswith(b" " + row["name"]), (row, line))
+                else:
+                    live.check_equal(line, without, row)
+        live.check(any(line.endswith(b" [heap]") for line in named), "[heap]")
+
+
+@live.case
 def strange_names():
     """names and command lines of any bytes, in two locales"""
     named = (b"new\nline", b"\x1b[31mred", b"tab\there", b"a b  c ", b"(deleted)",

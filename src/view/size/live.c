@@ -67,32 +67,40 @@ static void count_page(const struct live *live, uint64_t from, uint64_t to,
 		sum->copied += to - from;
 }
 
-static struct resident count(const struct live *live, uint64_t from, uint64_t to)
+/* Whole pages in one piece; what begins or ends inside one, by bytes. */
+static void count_in(const struct live *live, const struct mw_region *region,
+		     uint64_t from, uint64_t to, struct resident *sum)
 {
-	struct resident sum = { .known = true };
 	uint64_t mask = live->page_size - 1;
-	for (uint64_t at = from; at < to && sum.known;) {
-		const struct mw_region *region = mw_snapshot_find(live->snap, at);
+	for (uint64_t at = from; at < to && sum->known;) {
 		uint64_t page_end = (at | mask) + 1, end = page_end < to ? page_end : to;
-		uint64_t limit = region && region->end < to ? region->end : to;
-		if (!region) {
+		if ((at & mask) || to - at <= mask) {
+			count_page(live, at, end, sum);
 			at = end;
 			continue;
 		}
-		/* Whole pages in one piece; what begins or ends inside one, by bytes. */
-		if (!(at & mask) && limit - at > mask) {
-			limit &= ~mask;
-			struct mw_counts c =
-				mw_snapshot_count(live->snap, region, at, limit);
-			sum.known = c.have & MW_HAVE_RSS;
-			sum.bytes += c.rss;
-			sum.own += c.uss;
-			sum.copied += c.anon;
-			at = limit;
-		} else {
-			count_page(live, at, end, &sum);
-			at = end;
-		}
+		struct mw_counts c =
+			mw_snapshot_count(live->snap, region, at, to & ~mask);
+		sum->known = c.have & MW_HAVE_RSS;
+		sum->bytes += c.rss;
+		sum->own += c.uss;
+		sum->copied += c.anon;
+		at = to & ~mask;
+	}
+}
+
+/* By regions, not by addresses: a broken file may claim more of these than there are. */
+static struct resident count(const struct live *live, uint64_t from, uint64_t to)
+{
+	struct resident sum = { .known = true };
+	size_t n;
+	const struct mw_region *regions = mw_snapshot_regions(live->snap, &n);
+	for (size_t i = 0; i < n && regions[i].start < to; i++) {
+		const struct mw_region *region = &regions[i];
+		if (region->end > from)
+			count_in(live, region,
+				 region->start > from ? region->start : from,
+				 region->end < to ? region->end : to, &sum);
 	}
 	return sum;
 }
@@ -142,7 +150,8 @@ static uint64_t sum_up(const struct live *live, const struct mw_listing *listing
 		all->bytes += r.bytes;
 		all->own += r.own;
 		all->copied += r.copied;
-		size += s->len;
+		if (__builtin_add_overflow(size, s->len, &size))
+			size = UINT64_MAX;
 	}
 	return size;
 }
