@@ -140,10 +140,15 @@ class Run:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}",
                        "--clear-groups", *command]
         self.seen = b""
+        handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
         self.pid, self.terminal = os.forkpty()
-        if self.pid == 0:
-            os.environ.update(TERM="dumb", COLUMNS="200", LC_ALL="C.UTF-8")
-            os.execvp(command[0], command)
+        if self.pid == 0:       # no exception may unwind a second time what is ours
+            try:
+                os.environ.update(TERM="dumb", COLUMNS="200", LC_ALL="C.UTF-8")
+                os.execvp(command[0], command)
+            finally:
+                os._exit(127)
+        signal.signal(signal.SIGINT, handler)
 
     def read(self, seconds):
         """What it writes next; b"" at its end."""

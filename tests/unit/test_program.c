@@ -191,6 +191,20 @@ static void test_all_descendants_end(void **state)
 	assert_true(is_gone(pids[0]));
 }
 
+/* A signal to its own group is not for the keeper. */
+static void test_own_group(void **state)
+{
+	(void)state;
+	struct mw_program *program = start(DAEMON "read x <&$in; kill -9 0");
+	pid_t child = take_pid(program);
+	int status;
+	assert_null(mw_program_go(program));
+	assert_line(program, NULL);
+	mw_program_end(program, &status);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_true(is_gone(child));
+}
+
 /* A folder with a file "kept", which says "before". */
 struct place {
 	char dir[32], file[64], kept[64];
@@ -391,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_not_started),
 		cmocka_unit_test(test_what_it_gets),
 		cmocka_unit_test(test_all_descendants_end),
+		cmocka_unit_test(test_own_group),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_memwhy_killed),

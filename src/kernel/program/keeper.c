@@ -21,7 +21,8 @@ static void tell(const struct mw_keeper *k, enum mw_keeper_word word, int errnum
 
 /*
  * Its own session, so that no signal of a terminal or to memwhy's process group reaches
- * it or the program. Orphans below it become its children. 0 or errno.
+ * it or the program; a name of its own, so that `pkill -9 memwhy` does not either.
+ * Orphans below it become its children. 0 or errno.
  */
 static int settle(struct mw_keeper *k)
 {
@@ -30,7 +31,7 @@ static int settle(struct mw_keeper *k)
 
 	k->self = getpid();
 	setsid();
-	prctl(PR_SET_NAME, "memwhy-keeper");
+	prctl(PR_SET_NAME, "lab-keeper");
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return errno;
 	sigaction(SIGCHLD, &dfl, NULL);

@@ -76,6 +76,7 @@ static int become(const struct mw_keeper *k, int *fail)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != k->self)
 		_exit(1);
+	setpgid(0, 0); /* its kill(0, …) is not for the keeper */
 	int errnum = set_descriptors(k, *fail);
 	if (errnum)
 		return errnum;

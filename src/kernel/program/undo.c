@@ -109,10 +109,10 @@ static bool clear_entry(int folder, const char *name, int depth)
 static void clear_entries(int folder, int depth)
 {
 	char entries[2048];
-	ssize_t len;
 	bool some = true;
 
 	while (some && lseek(folder, 0, SEEK_SET) == 0) {
+		ssize_t len;
 		some = false;
 		while ((len = getdents64(folder, entries, sizeof(entries))) > 0)
 			for (ssize_t at = 0; at < len;) {

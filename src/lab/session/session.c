@@ -166,7 +166,7 @@ static struct mw_err *run(struct mw_lab_session *s, const struct mw_lab_opts *op
 /* From the start to the first announcement. */
 static struct mw_err *begin(struct mw_lab_session *s, const struct mw_lab_opts *opts)
 {
-	enum mw_told_kind kind;
+	enum mw_told_kind kind = MW_TOLD_END;
 
 	struct mw_err *err = run(s, opts);
 	if (err)
@@ -244,7 +244,7 @@ static struct mw_err *prepare(struct mw_lab_session *s)
 static struct mw_err *take_step(struct mw_lab_session *s)
 {
 	struct mw_lab_turn *turn = s->next;
-	enum mw_told_kind kind;
+	enum mw_told_kind kind = MW_TOLD_END;
 
 	struct mw_err *err = prepare(s);
 	if (err)
