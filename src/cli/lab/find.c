@@ -211,7 +211,7 @@ static struct mw_err *open_folder(const char *name, struct mw_lab **ret)
 struct mw_err *mw_labs_open(const char *name, struct mw_lab **ret)
 {
 	struct places places = { 0 };
-	if (strchr(name, '/'))
+	if (strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
 		return open_folder(name, ret);
 	struct mw_err *err = find_places(&places);
 	bool found = false;

@@ -214,8 +214,8 @@ static struct mw_err *near(const struct mw_lab_turn *turn, struct decimal said,
 
 static struct mw_err *no_number(const char *unit)
 {
-	return mw_err_new(MW_ERR_FORMAT, 0, NULL, "a number is asked for%s%s",
-			  *unit ? ", of " : "", unit);
+	return mw_err_new(MW_ERR_FORMAT, 0, NULL, "a number%s%s is asked for",
+			  *unit ? " of " : "", unit);
 }
 
 static struct mw_err *judge_number(const struct mw_lab_turn *turn, struct word said,

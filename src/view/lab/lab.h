@@ -48,6 +48,7 @@ struct mw_lab_view {
 	const char *variant; /* NULL: the lab's own program */
 	bool graded;         /* a missing prediction is a wrong one */
 	unsigned explained;  /* signs of pages that were explained; 0 at first */
+	const char *lacks;   /* what was said once for all steps; NULL at first */
 };
 
 /* Who it is, before the first step. `lacks`: as of mw_lab_lacks(). */

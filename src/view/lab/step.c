@@ -25,6 +25,7 @@ struct mw_err *mw_view_lab_begin(struct mw_lab_view *view, pid_t pid, const char
 	mw_out_field(out, "pid", MW_TYPE_COUNT, mw_cell_u((uint64_t)pid));
 	mw_out_field(out, "lacks", MW_TYPE_TEXT, mw_cell_s(*lacks ? lacks : NULL));
 	mw_lab_point(out, MW_CHANGED, "needs", lacks);
+	view->lacks = lacks;
 	mw_out_list(out, "steps");
 	return NULL;
 }
@@ -51,7 +52,8 @@ struct mw_err *mw_view_lab_ahead(struct mw_lab_view *view, const struct mw_lab_t
 	mw_out_heading(out, mw_buf_str(&text));
 	mw_lab_point(out, MW_FAINT, "does", turn->does);
 	mw_lab_point(out, MW_FAINT, "note", turn->note);
-	mw_lab_point(out, MW_CHANGED, "needs", turn->lacks);
+	if (!view->lacks || strcmp(view->lacks, turn->lacks) != 0)
+		mw_lab_point(out, MW_CHANGED, "needs", turn->lacks);
 	if (*turn->lacks || !*turn->ask)
 		return NULL;
 	mw_lab_point(out, MW_FAINT, "asks", turn->ask);
