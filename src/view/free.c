@@ -42,8 +42,7 @@ static bool add_stage(struct mw_buf *text, const struct mw_machine *m)
 		[MW_STAGE_CACHE] = "Little is free.",
 		[MW_STAGE_SWAP] = "Programs' own pages were moved to swap.",
 		[MW_STAGE_TIGHT] = "Memory is tight.",
-		[MW_STAGE_OOM] = "Memory is all but used up: the kernel is about to kill "
-				 "processes.",
+		[MW_STAGE_OOM] = "Memory is all but used up: processes will be killed.",
 	};
 	enum mw_stage stage = mw_machine_stage(m);
 	char left[MW_UNITS_LEN], cached[MW_UNITS_LEN];

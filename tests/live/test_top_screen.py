@@ -183,6 +183,26 @@ def groups_and_tree():
 
 
 @live.case
+def switches():
+    """%, K and Space: shares, kernel threads, a pause; again: back"""
+    with Screen("--watch=1", "--budget", 5000) as screen:
+        screen.until("F10 quit")
+        screen.keys("%")
+        screen.until(r"^ *\d+ \S+ +(\d+\.\d%|–)")
+        screen.keys("%")
+        screen.until(r"\d%", absent=True)
+        few = int(re.search(r"top: (\d+) processes", screen.text())[1])
+        screen.keys("K")
+        if os.path.exists("/proc/2/comm") and "VmSize" not in live.status(2):
+            live.wait_until(lambda: int(re.search(r"top: (\d+) processes",
+                                                  screen.text())[1]) > few, "threads")
+        screen.keys("Space")
+        screen.until("paused$")
+        screen.keys("Space")
+        screen.until("paused$", absent=True)
+
+
+@live.case
 def helps():
     """h and F1 show the keys"""
     with Screen() as screen:
