@@ -108,7 +108,7 @@ static bool clear_entry(int folder, const char *name, int depth)
 /* Reading is begun anew as long as something goes: what was read may have moved. */
 static void clear_entries(int folder, int depth)
 {
-	char entries[2048];
+	_Alignas(struct dirent64) char entries[2048];
 	bool some = true;
 
 	while (some && lseek(folder, 0, SEEK_SET) == 0) {
@@ -145,7 +145,7 @@ static void put_back(const char *path, const char *text)
 {
 	size_t len = strlen(text);
 
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (write(fd, text, len) != (ssize_t)len)
