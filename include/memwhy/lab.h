@@ -132,6 +132,13 @@ struct mw_lab_turn {
 	size_t n_bars;
 };
 
+/* Whether one of its further programs has this name. */
+bool mw_lab_has_variant(const struct mw_lab *lab, const char *name);
+
+/* The path of its program; `variant` NULL: its own. The caller frees it. NULL: no memory.
+ */
+char *mw_lab_program(const struct mw_lab *lab, const char *variant);
+
 struct mw_lab_opts {
 	const char *variant; /* NULL: the lab's own program */
 	char *const *args;   /* of the program, NULL at the end; may be NULL */

@@ -14,22 +14,20 @@ enum { MAX_SOURCE = 1 << 20, MAX_ARGS = 70 };
 
 struct mw_err *mw_lab_become(const struct mw_lab *lab, const struct mw_lab_opts *program)
 {
-	mw_auto_buf path = { 0 };
-	char *argv[MAX_ARGS + 2] = { NULL };
-	const char *variant = program->variant;
-	if (!mw_buf_printf(&path, "%s/%s%s%s", lab->dir, lab->name, variant ? "-" : "",
-			   variant ? variant : ""))
+	char *argv[MAX_ARGS + 2] = { mw_lab_program(lab, program->variant) };
+	if (!argv[0])
 		return mw_err_nomem();
-	argv[0] = path.data;
 	for (size_t i = 0; program->args && program->args[i] && i < MAX_ARGS; i++)
 		argv[i + 1] = program->args[i];
 	/* It is to be as if it had been started by hand. */
 	unsetenv("MEMWHY_LAB");
 	signal(SIGPIPE, SIG_DFL);
 	fflush(NULL);
-	execv(path.data, argv);
-	return mw_err_new(MW_ERR_USAGE, errno, path.data, "%s: %s", path.data,
-			  strerror(errno));
+	execv(argv[0], argv);
+	struct mw_err *err = mw_err_new(MW_ERR_USAGE, errno, argv[0], "%s: %s", argv[0],
+					strerror(errno));
+	free(argv[0]);
+	return err;
 }
 
 /* Somebody else's file must not steer a terminal. */

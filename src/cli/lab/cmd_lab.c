@@ -106,10 +106,7 @@ static struct mw_err *check_variant(const struct mw_lab *lab, const char *varian
 {
 	mw_auto_buf text = { 0 };
 	bool ok = true;
-	for (size_t i = 0; i < lab->n_variants; i++)
-		if (!variant || !strcmp(lab->variants[i], variant))
-			return NULL;
-	if (!variant)
+	if (!variant || mw_lab_has_variant(lab, variant))
 		return NULL;
 	for (size_t i = 0; ok && i < lab->n_variants; i++)
 		ok = mw_buf_printf(&text, "%s%s", i ? ", " : "", lab->variants[i]);

@@ -3,8 +3,7 @@
 #include "kernel/program/program.h"
 #include "lab/session/turn.h"
 
-#include <inttypes.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -133,12 +132,21 @@ static struct mw_err *set_next(struct mw_lab_session *s, enum mw_told_kind kind)
 	return err;
 }
 
-static bool has_variant(const struct mw_lab *lab, const char *name)
+bool mw_lab_has_variant(const struct mw_lab *lab, const char *name)
 {
 	for (size_t i = 0; i < lab->n_variants; i++)
 		if (!strcmp(lab->variants[i], name))
 			return true;
 	return false;
+}
+
+char *mw_lab_program(const struct mw_lab *lab, const char *variant)
+{
+	char *path;
+
+	int len = asprintf(&path, "%s/%s%s%s", lab->dir, lab->name, variant ? "-" : "",
+			   variant ? variant : "");
+	return len < 0 ? NULL : path;
 }
 
 static struct mw_err *run(struct mw_lab_session *s, const struct mw_lab_opts *opts)
@@ -148,19 +156,20 @@ static struct mw_err *run(struct mw_lab_session *s, const struct mw_lab_opts *op
 					       opts && opts->args ? opts->args : none;
 	size_t n = 0;
 
-	if (variant && !has_variant(s->lab, variant))
+	if (variant && !mw_lab_has_variant(s->lab, variant))
 		return mw_err_new(MW_ERR_NOTFOUND, 0, variant,
 				  "lab %s has no variant \"%s\"", s->lab->name, variant);
 	while (args[n])
 		n++;
-	char *path = mw_arena_printf(&s->arena, "%s/%s%s%s", s->lab->dir, s->lab->name,
-				     variant ? "-" : "", variant ? variant : "");
 	char **argv = mw_arena_calloc(&s->arena, n + 2, sizeof(*argv));
-	if (!path || !argv)
+	char *path = argv ? mw_lab_program(s->lab, variant) : NULL;
+	if (!path)
 		return mw_err_nomem();
 	argv[0] = path;
 	memcpy(argv + 1, args, n * sizeof(*argv));
-	return mw_program_start(path, argv, &s->program);
+	struct mw_err *err = mw_program_start(path, argv, &s->program);
+	free(path);
+	return err;
 }
 
 /* From the start to the first announcement. */
