@@ -4,8 +4,6 @@
 #include "base/buf.h"
 #include "base/num.h"
 
-#include <string.h>
-
 /* While reading: the field that may still go on. */
 struct reader {
 	struct mw_arena *arena;

@@ -2,9 +2,6 @@
 /* All labs, one after the other. */
 #include "cli/lab/lab.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 /* One that did not come to its end leaves why, and the others go on. */
 static struct mw_err *run_one(struct mw_cli *cli, const struct mw_lab_wish *wish,
 			      struct mw_arena *arena, struct mw_lab_entry *entry)

@@ -2,9 +2,6 @@
 /* One lab, from its start to its end; and all of them. */
 #include "cli/lab/lab.h"
 
-#include <stdio.h>
-#include <string.h>
-
 struct run {
 	struct mw_cli *cli;
 	const struct mw_lab_wish *wish;

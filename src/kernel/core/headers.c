@@ -5,7 +5,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <limits.h>
 #include <memwhy/perms.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,8 +2,6 @@
 /* What came out of a lab: its steps in a table, its sums, where to go on. */
 #include "view/lab/impl.h"
 
-#include <string.h>
-
 /* Verdicts of one step, its computed answer among them. */
 static struct mw_lab_tally step_tally(const struct mw_lab_record *record)
 {
