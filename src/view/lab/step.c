@@ -3,6 +3,7 @@
 #include "view/lab/impl.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct mw_err *mw_view_lab_begin(struct mw_lab_view *view, pid_t pid, const char *lacks)
 {
