@@ -38,7 +38,7 @@ struct mw_screen {
 	char filter[MW_FILTER_LEN];
 	struct mw_buf pager; /* lines of the text window */
 	const char *pager_title;
-	size_t pager_top;
+	size_t pager_top, pager_left; /* its first line and column on the screen */
 	bool paused, quit;
 	bool stale;   /* what is shown is not what was asked for: look before the next key
 		       */

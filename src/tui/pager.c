@@ -33,6 +33,7 @@ static void open_window(struct mw_screen *screen, const char *title)
 	screen->mode = MW_MODE_PAGER;
 	screen->pager_title = title;
 	screen->pager_top = 0;
+	screen->pager_left = 0;
 }
 
 struct mw_err *mw_tui_help(struct mw_screen *screen)
@@ -76,9 +77,11 @@ static void draw_line(struct mw_screen *screen, int y, const char *line, size_t 
 {
 	mw_auto_buf raw = { 0 }, safe = { 0 };
 	size_t width = 0;
-	if (mw_buf_add(&raw, line, len) &&
-	    mw_escape_text(&safe, mw_buf_str(&raw), screen->opts.utf8, &width))
-		mw_tui_text(screen, y, 0, COLS, mw_buf_str(&safe));
+	if (!mw_buf_add(&raw, line, len) ||
+	    !mw_escape_text(&safe, mw_buf_str(&raw), screen->opts.utf8, &width))
+		return;
+	size_t skip = mw_text_fit(mw_buf_str(&safe), safe.len, screen->pager_left);
+	mw_tui_text(screen, y, 0, COLS, mw_buf_str(&safe) + skip);
 }
 
 void mw_tui_pager_draw(struct mw_screen *screen)
@@ -118,6 +121,32 @@ static void scroll_by(struct mw_screen *screen, long lines)
 		screen->pager_top = last;
 }
 
+static size_t longest_line(const struct mw_buf *text)
+{
+	const char *pos = mw_buf_str(text), *end = pos + text->len;
+	size_t longest = 0;
+	while (pos < end) {
+		const char *eol = memchr(pos, '\n', (size_t)(end - pos));
+		size_t len = (size_t)((eol ? eol : end) - pos);
+		longest = len > longest ? len : longest;
+		pos += len + 1;
+	}
+	return longest;
+}
+
+/* Half a screen sideways; to the left of everything is the table. */
+static void scroll_sideways(struct mw_screen *screen, bool right)
+{
+	size_t step = COLS > 2 ? (size_t)COLS / 2 : 1;
+	if (!right && !screen->pager_left)
+		screen->mode = MW_MODE_TABLE;
+	else if (!right)
+		screen->pager_left -=
+			step < screen->pager_left ? step : screen->pager_left;
+	else if (screen->pager_left + (size_t)COLS < longest_line(&screen->pager))
+		screen->pager_left += step;
+}
+
 static void scroll_code(struct mw_screen *screen, wint_t input)
 {
 	MEVENT event;
@@ -134,7 +163,9 @@ static void scroll_code(struct mw_screen *screen, wint_t input)
 		screen->pager_top = 0;
 	else if (input == KEY_END)
 		scroll_by(screen, 1L << 40);
-	else if (input == KEY_F(10) || input == KEY_F(1) || input == KEY_LEFT)
+	else if (input == KEY_LEFT || input == KEY_RIGHT)
+		scroll_sideways(screen, input == KEY_RIGHT);
+	else if (input == KEY_F(10) || input == KEY_F(1))
 		screen->mode = MW_MODE_TABLE;
 	else if (input == KEY_MOUSE && getmouse(&event) == OK)
 		scroll_by(screen, event.bstate & BUTTON4_PRESSED   ? -3

@@ -243,7 +243,13 @@ def small_from_the_start():
         screen.keys("Down", "Down", "Down", "NPage", "End", "Home")
         screen.keys("h")
         screen.until("q back|help")
-        screen.keys("End", "q")
+        # Lines that are longer than the screen can be read to their end.
+        screen.keys("Down", "Down")
+        screen.until(r"^Pss     fair share")
+        for _ in range(5):
+            screen.keys("Right")
+        screen.until(r"who have them$")
+        screen.keys("Left", "End", "q")
         screen.until(r"^1help")
 
 
