@@ -24,14 +24,29 @@ static bool add_byte(struct mw_buf *text, unsigned char byte, bool utf8)
 	return mw_buf_add(text, control && !utf8 ? "." : "?", 1);
 }
 
+/* How much of it is printable ASCII: most often all of it. */
+static size_t ascii_span(const char *pos, const char *end)
+{
+	const char *at = pos;
+	while (at < end && *at >= ' ' && *at < 0x7f)
+		at++;
+	return (size_t)(at - pos);
+}
+
 bool mw_pmap_add_safe(struct mw_buf *text, const char *name, size_t len, bool utf8)
 {
 	const char *pos = name, *end = name + len;
 	bool ok = true;
 	while (ok && pos < end) {
+		size_t plain = ascii_span(pos, end);
 		uint32_t code = 0;
+		if (plain) {
+			ok = mw_buf_add(text, pos, plain);
+			pos += plain;
+			continue;
+		}
 		unsigned n = mw_utf8_take(pos, end, &code);
-		if (n && (code < 0x80 || utf8) && !mw_utf8_unsafe(code)) {
+		if (n && utf8 && !mw_utf8_unsafe(code)) {
 			ok = mw_buf_add(text, pos, n);
 		} else {
 			n = utf8 && n ? n : 1;
