@@ -415,7 +415,7 @@ def asks():
         t.say("0")
         t.until(r"kernel +0 KiB\s+right +you said 0\s")
         t.say("nonsense")
-        t.until(r"again +a number is asked for")
+        t.until(r"again +a number of KiB is asked for")
         t.say("1 MiB")
         t.until(r"kernel +\d+ KiB\s+WRONG +you said 1 MiB\s")
         t.say("")
