@@ -131,8 +131,8 @@ LAB_API void lab_undo_later(const char *how, const char *path, const char *text)
 
 /*
  * Before something outside this process is made or changed: how to put it back, whatever
- * happens. "remove": a file or an empty directory; "clear": a directory with all that is
- * in it; "restore": writes `text` to a file.
+ * happens. "remove": a file or an empty directory; "clear": a directory "memwhy-lab-…"
+ * with all that is in it; "restore": writes `text` to a file.
  */
 LAB_API void lab_undo(const char *how, const char *path, const char *text)
 {
