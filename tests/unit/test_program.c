@@ -205,6 +205,24 @@ static void test_own_group(void **state)
 	assert_true(is_gone(child));
 }
 
+/* Without a keeper the program ends, and we do not wait for those it left behind. */
+static void test_keeper_killed(void **state)
+{
+	(void)state;
+	struct mw_program *program =
+		start("sleep 1000 & echo $! >&$out; "
+		      "cut -d' ' -f4 /proc/$$/stat >&$out; read x <&$in");
+	pid_t child = take_pid(program), pid = mw_program_pid(program);
+	assert_int_equal(kill(take_pid(program), SIGKILL), 0);
+	assert_line(program, NULL);
+	wait_gone(pid);
+	assert_false(is_gone(child));
+	kill(child, SIGKILL);
+	int status;
+	mw_program_end(program, &status);
+	assert_int_equal(status, -1);
+}
+
 /* A folder with a file "kept", which says "before". */
 struct place {
 	char dir[32], file[64], kept[64];
@@ -406,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_what_it_gets),
 		cmocka_unit_test(test_all_descendants_end),
 		cmocka_unit_test(test_own_group),
+		cmocka_unit_test(test_keeper_killed),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_memwhy_killed),

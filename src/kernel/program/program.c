@@ -158,6 +158,20 @@ pid_t mw_program_pid(const struct mw_program *program)
 	return program->pid;
 }
 
+/*
+ * Waits for what it writes. False when the keeper has ended first: should somebody have
+ * killed it, who inherited the pipe may keep it open for ever.
+ */
+static bool wait_for_it(const struct mw_program *program)
+{
+	struct pollfd fds[] = { { .fd = program->from, .events = POLLIN },
+				{ .fd = program->sock, .events = POLLIN } };
+
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	return fds[0].revents || !fds[1].revents;
+}
+
 /* Fills the buffer. *more is false at the end of what it writes. */
 static struct mw_err *read_more(struct mw_program *program, bool *more)
 {
@@ -171,6 +185,10 @@ static struct mw_err *read_more(struct mw_program *program, bool *more)
 	if (program->len == LINE_LEN)
 		return mw_err_new(MW_ERR_FORMAT, 0, NULL,
 				  "the program wrote a line of over %d bytes", LINE_LEN);
+	if (!wait_for_it(program)) {
+		*more = false;
+		return NULL;
+	}
 	do
 		got = read(program->from, program->buf + program->len,
 			   LINE_LEN - program->len);
