@@ -132,26 +132,36 @@ LAB_API long long lab_middle(long long five[5])
 	return five[2];
 }
 
+/* A new file without a name. Where the file system has none, with one for a moment. */
+LAB_API int lab_nameless(const char *folder)
+{
+	char path[64];
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	snprintf(path, sizeof(path), "%s/memwhy-lab-XXXXXX", folder);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 /*
- * A new file that only this process knows: its name is already gone again, so nothing of
- * it stays behind. On a disk, because a file in tmpfs is nothing but cache. -1 when there
- * is no place for it.
+ * A new file that only this process knows, so nothing of it stays behind, not even after
+ * a kill. On a disk, because a file in tmpfs is nothing but cache. -1 when there is no
+ * place for it.
  */
 LAB_API int lab_file(void)
 {
 	static const char *const folders[] = { "/var/tmp", "/tmp", "." };
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		struct statfs fs;
-		char path[64];
-		snprintf(path, sizeof(path), "%s/memwhy-lab-XXXXXX", folders[i]);
 		if (statfs(folders[i], &fs) || fs.f_type == 0x01021994 /* tmpfs */ ||
 		    fs.f_type == 0x858458f6 /* ramfs */)
 			continue;
-		int fd = mkostemp(path, O_CLOEXEC);
-		if (fd >= 0) {
-			unlink(path);
+		int fd = lab_nameless(folders[i]);
+		if (fd >= 0)
 			return fd;
-		}
 	}
 	return -1;
 }
