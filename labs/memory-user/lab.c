@@ -115,6 +115,14 @@ static void tell_group(void)
 	lab_row("of the file in memory", cached / MIB, "MiB");
 }
 
+/* With a swappiness of 0 a group that is full is never swapped. */
+static int may_swap(void)
+{
+	char text[32];
+	return lab_meminfo("SwapFree") > 4LL * SWAP &&
+	       strtol(lab_read("/proc/sys/vm/swappiness", text, sizeof(text)), NULL, 10);
+}
+
 /* free, cache, swap, and the end of it. */
 static void fill_group(void)
 {
@@ -124,7 +132,7 @@ static void fill_group(void)
 	file = lab_cold_file(FILE_LEN);
 	if (file >= 0)
 		group = lab_group_make(LIMIT, SWAP);
-	int swap = group.version && lab_meminfo("SwapFree") > 4LL * SWAP;
+	int swap = group.version && may_swap();
 	lab_value("limit", LIMIT);
 	lab_value("file_len", FILE_LEN);
 	lab_value("group", group.version);

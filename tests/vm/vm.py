@@ -27,7 +27,7 @@ TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap",
 # What the guest's programs need, on top of Debian's essential packages.
 PACKAGES = "mount,python3,perl,procps"
 MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "zram")
-TESTS = ("vm", "vm_heap", "exact", "zoo", "traps", "stop", "perm")
+TESTS = ("vm", "vm_heap", "exact", "zoo", "traps", "stop", "perm", "lab", "labs")
 HELPERS = ("zoo", "holder", "heap/pattern", "heap/leaky")
 MEMORY_MIB = 1024
 SCRATCH_MIB = 768
@@ -143,6 +143,8 @@ def make_scratch(image, build, tests):
         shutil.copytree(ROOT / "tests/vm", srv / "tests/vm")
         (srv / "bin/heap").mkdir(parents=True)
         shutil.copy(build / "memwhy", srv / "bin")
+        shutil.copytree(build / "labs", srv / "bin/labs")
+        shutil.copy(ROOT / "labs/check.py", srv / "bin/labs")
         for program in HELPERS:
             shutil.copy(build / "tests/live" / program, srv / "bin" / program)
         for library in (build / "tests/live").glob("*.so"):
