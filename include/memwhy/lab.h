@@ -50,6 +50,7 @@ struct mw_lab_watch {
 
 struct mw_lab {
 	const char *name, *title, *topic, *question;
+	const char *arguments, *copies; /* of its program: what they are; "": none */
 	unsigned level;
 	const char *dir;       /* where its program and sources lie */
 	const char **variants; /* further programs, as in its file "build" */

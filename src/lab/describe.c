@@ -56,6 +56,8 @@ static const struct spec {
 	{ "Topic", KIND_TEXT, OF_LAB | REQUIRED, offsetof(struct mw_lab, topic) },
 	{ "Level", KIND_LEVEL, OF_LAB | REQUIRED, offsetof(struct mw_lab, level) },
 	{ "Question", KIND_TEXT, OF_LAB | REQUIRED, offsetof(struct mw_lab, question) },
+	{ "Arguments", KIND_TEXT, OF_LAB, offsetof(struct mw_lab, arguments) },
+	{ "Copies", KIND_TEXT, OF_LAB, offsetof(struct mw_lab, copies) },
 	{ "Watch", KIND_WATCH, OF_LAB | MANY, 0 },
 	{ "Needs", KIND_CLAIM, OF_LAB | MANY, offsetof(struct mw_lab, needs) },
 	{ "Try", KIND_TRY, OF_LAB | MANY, 0 },
@@ -398,7 +400,7 @@ static struct mw_err *parse(struct owner *owner, const char *name, const char *t
 	struct mw_fields fields = { 0 };
 	struct parser p = { .arena = &owner->arena, .file = name, .lab = &owner->lab };
 	struct mw_err *err = mw_fields_parse(p.arena, name, text, len, &fields);
-	p.lab->dir = "";
+	p.lab->dir = p.lab->arguments = p.lab->copies = "";
 	if (!err)
 		err = take_fields(&p, &fields);
 	mw_vec_deinit(&fields);

@@ -32,6 +32,8 @@ Title: One of a test
 Topic: test
 Level: 3
 Question: Does it?
+Arguments: WORD...
+Copies: nothing
 
 Step: one
 Ask: How many?
@@ -577,7 +579,8 @@ def refused():
             (["demand", "--step", "99"], "--step"), (["demand", "--step", "0"], "--step"),
             (["demand", "--step", "x"], "--step"), (["demand", "--variant", "x"], "none"),
             (["where", "--variant", "x"], "static"),
-            (["demand", "--copies", "1"], "--copies"), (["--all", "demand"], "--all"),
+            (["where", "--copies", "1"], "--copies"), (["--all", "demand"], "--all"),
+            (["demand", "--copies", "3"], "makes none"), (["demand", "5"], "no arguments"),
             (["demand", "--auto", "--answers", "x"], "exclude"),
             (["demand", "--source", "--two-terminals"], "exclude"),
             (["--step", "1"], "which lab"), (["--auto"], "which lab"),

@@ -116,6 +116,19 @@ static struct mw_err *check_variant(const struct mw_lab *lab, const char *varian
 			  lab->n_variants ? "these: " : "none", mw_buf_str(&text));
 }
 
+/* A program that does not look at what it is given would do without a word. */
+static struct mw_err *check_takes(const struct mw_cli *cli, const struct mw_lab *lab)
+{
+	if (cli->n_args > 1 && !lab->arguments[0])
+		return mw_err_new(MW_ERR_USAGE, 0, cli->args[1],
+				  "%s: the lab %s takes no arguments", cli->args[1],
+				  lab->name);
+	if (mw_opt_set(&cli->opts, MW_OPT_LAB_COPIES) && !lab->copies[0])
+		return mw_err_new(MW_ERR_USAGE, 0, "--copies",
+				  "--copies: the lab %s makes none", lab->name);
+	return NULL;
+}
+
 static struct mw_err *show_run(struct mw_cli *cli, const struct mw_lab *lab,
 			       const struct mw_lab_wish *wish)
 {
@@ -139,6 +152,8 @@ static struct mw_err *run_one(struct mw_cli *cli, struct mw_lab_wish *wish)
 		err = take_step(cli, lab, wish);
 	if (!err)
 		err = check_variant(lab, wish->program.variant);
+	if (!err)
+		err = check_takes(cli, lab);
 	if (!err)
 		err = check_answers(&lab, 1, wish);
 	if (!err && source)
