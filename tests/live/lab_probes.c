@@ -131,9 +131,9 @@ static void fill_heap(void)
 
 static void tell_parts(void)
 {
-	int local = 0;
+	volatile int local[4096] = { 0 };
 	zeros[2048] = data[2048] + 1;
-	lab_addr("local", &local);
+	lab_addr("local", &local[2048]);
 	lab_addr("data", &data[2048]);
 	lab_addr("zeros", &zeros[2048]);
 	lab_addr("constant", constant);

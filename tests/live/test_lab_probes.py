@@ -446,7 +446,7 @@ def check_rows(lab, strip):
     live.check_equal(lab.rows["gone"]["after_mapped"], False, "who is gone")
 
 
-def check_all(user):
+def check_once(user):
     earlier = pgfault()
     with finished(user) as (lab, kernel, child, other, tools):
         said = lab.said
@@ -461,9 +461,19 @@ def check_all(user):
         check_classes(said)
         check_constants(said, user)
         check_machine(said, earlier)
-        live.check_equal([said("was(rss(a))"), said("grew(rss(a))"), said("grew(minflt())")],
-                         [said("rss(a)") - PAGE, PAGE, 1], "the past")
+        live.check_equal([said("was(rss(a))"), said("grew(rss(a))")],
+                         [said("rss(a)") - PAGE, PAGE], "the past")
         return said
+
+
+def check_all(user):
+    """One page was touched. On a machine with work to do, another that the kernel had
+    taken away in the meantime may be one more fault: not each of three times."""
+    for _ in range(3):
+        said = check_once(user)
+        if said("grew(minflt())") == 1:
+            return said
+    return live.check_equal(said("grew(minflt())"), 1, "faults")
 
 
 @live.case
