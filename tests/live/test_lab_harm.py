@@ -22,6 +22,7 @@ Title: It makes what must not stay
 Topic: harm
 Level: 1
 Question: What stays?
+Arguments: FOLDER
 
 Step: folder
 Ask: q
