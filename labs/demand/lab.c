@@ -51,15 +51,17 @@ int main(void)
 	volatile char *a, *b, *c;
 
 	lab_start();
-	/* Keeps what comes now apart from what the loader has mapped. */
-	mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* A free place with nothing beside it that what comes now could merge with. */
+	char *place = mmap(NULL, 4 * PAGES * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	munmap(place + page, (4 * PAGES - 2) * page);
 	lab_value("pages", PAGES);
 	lab_value("many", MANY);
 
-	lab_step("map", "a = mmap(NULL, 5 pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | "
-			"MAP_ANONYMOUS, -1, 0);");
-	a = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		 -1, 0);
+	lab_step("map", "a = mmap(a free place, 5 pages, PROT_READ | PROT_WRITE, "
+			"MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);");
+	a = mmap(place + 2 * PAGES * page, PAGES * page, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	lab_addr("a", a);
 
 	lab_step("touch", "a[0] = 1;");
@@ -77,9 +79,9 @@ int main(void)
 	lab_step("rest", "memset(a, 4, 5 pages);");
 	memset((char *)a, 4, PAGES * page);
 
-	lab_step("second", "b = mmap(NULL, 5 pages, the same as before);");
-	b = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		 -1, 0);
+	lab_step("second", "b = mmap(just below a, 5 pages, the same as before);");
+	b = mmap((char *)a - PAGES * page, PAGES * page, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	lab_addr("b", b);
 
 	lab_step("malloc", "m = malloc(5 pages);");
