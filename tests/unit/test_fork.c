@@ -96,12 +96,18 @@ static int count_children(pid_t pid)
 	return n;
 }
 
-/* The helper tries for ten minutes; where every processor is busy it may take seconds. */
+/*
+ * Asked once a moment: whose memwhy was killed may make its copy a little later, and reap
+ * it then.
+ */
 static bool becomes_childless(pid_t pid)
 {
-	for (int i = 0; i < 60000 && count_children(pid); i++)
+	for (int i = 0; i < 60000; i++) {
+		if (!count_children(pid))
+			return true;
 		sleep_ms(1);
-	return count_children(pid) == 0;
+	}
+	return false;
 }
 
 static void check_untouched(struct mw_source *src, const struct target *target)
