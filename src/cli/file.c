@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Files that the user names: earlier answers, rules. */
-#include "base/buf.h"
+#include "base/read.h"
 #include "cli/cmd.h"
-#include "kernel/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +14,7 @@ struct mw_err *mw_cli_read_file(const char *path, uint64_t max, struct mw_buf *r
 	struct mw_err *err =
 		fd < 0 || fcntl(fd, F_SETFL, 0) < 0 ? mw_err_sys(errno, path) : NULL;
 	if (!err)
-		err = mw_regular_read_all(fd, path, max, ret);
+		err = mw_read_all(fd, path, max, ret);
 	if (fd >= 0)
 		close(fd);
 	if (err && err->code == MW_ERR_NOTFOUND)

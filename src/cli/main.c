@@ -11,6 +11,7 @@
  *     buf.[ch] vec.h      growing bytes; growing typed arrays
  *     clock.[ch]          durations
  *     num.[ch]            checked numbers from text, digits to text
+ *     read.[ch]           the loops that read from a descriptor
  *     units.[ch]          bytes and shares in words
  *   src/procfs/           pure parsers: bytes in, structs out
  *     maps.[ch] smaps.[ch] status.[ch] stat.c auxv.[ch] mountinfo.[ch] keyed.[ch]

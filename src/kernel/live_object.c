@@ -5,6 +5,7 @@
  * now has that name, in the target's mount namespace or in ours, and is believed only
  * when its inode is the mapped one.
  */
+#include "base/read.h"
 #include "kernel/live.h"
 #include "kernel/regular.h"
 
@@ -87,7 +88,7 @@ static struct mw_err *read_locked(struct mw_live *live, const struct mw_live_pro
 		fd = keep_object(live, obj, opened);
 	}
 	size_t done;
-	int errnum = mw_regular_read(*fd, off, bytes, len, &done);
+	int errnum = mw_read_at(*fd, off, bytes, len, &done);
 	if (errnum && !done)
 		return mw_err_sys(errnum, what);
 	*got = done;

@@ -2,6 +2,7 @@
 /* From the paragraphs of a steps file to a lab. docs/labs/writing-a-lab.md */
 #include "base/buf.h"
 #include "base/num.h"
+#include "base/read.h"
 #include "kernel/regular.h"
 #include "lab/expr_tree.h"
 #include "lab/fields.h"
@@ -417,7 +418,7 @@ static struct mw_err *read_file(struct mw_arena *arena, const char *dir, const c
 	int fd = mw_regular_open(AT_FDCWD, *path, 0);
 	if (fd < 0)
 		return mw_err_sys(errno, *path);
-	struct mw_err *err = mw_regular_read_all(fd, *path, MAX_FILE, ret);
+	struct mw_err *err = mw_read_all(fd, *path, MAX_FILE, ret);
 	close(fd);
 	return err;
 }

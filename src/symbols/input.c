@@ -2,7 +2,7 @@
 #include "symbols/input.h"
 
 #include "base/num.h"
-#include "kernel/regular.h"
+#include "base/read.h"
 
 #include <ar.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ static struct mw_err *broken(const struct mw_input *input)
 /* Reads what is there of [off, off + len). */
 static struct mw_err *read_at(int fd, uint64_t off, void *bytes, size_t len, size_t *got)
 {
-	int errnum = mw_regular_read(fd, off, bytes, len, got);
+	int errnum = mw_read_at(fd, off, bytes, len, got);
 	return errnum ? mw_err_sys(errnum, "file") : NULL;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The ELF header and the program headers of a core file. */
+#include "base/read.h"
 #include "kernel/core/core.h"
-#include "kernel/regular.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -18,7 +18,7 @@ bool mw_core_read_file(const struct mw_core *core, uint64_t off, void *bytes, si
 
 	if (off > core->size || len > core->size - off || core->size > INT64_MAX)
 		return false;
-	return mw_regular_read(core->fd, off, bytes, len, &got) == 0 && got == len;
+	return mw_read_at(core->fd, off, bytes, len, &got) == 0 && got == len;
 }
 
 /* What people hand over instead of a core file. */

@@ -5,6 +5,7 @@
  * be the one that was mapped: by its build id, or, without one, by the whole of its first
  * page.
  */
+#include "base/read.h"
 #include "kernel/core/core.h"
 #include "kernel/regular.h"
 
@@ -54,7 +55,7 @@ static bool read_fd(void *arg, uint64_t off, void *bytes, size_t len)
 	const int *fd = arg;
 	size_t got;
 
-	return mw_regular_read(*fd, off, bytes, len, &got) == 0 && got == len;
+	return mw_read_at(*fd, off, bytes, len, &got) == 0 && got == len;
 }
 
 /* The first bytes of a build id in hex, as they are shown. */
@@ -233,7 +234,7 @@ struct mw_err *mw_core_read_object(struct mw_source *src, pid_t pid,
 	if (object->fd < 0 && (err = open_object(core, object)))
 		return err;
 	object->used_seq = ++core->seq;
-	int errnum = mw_regular_read(object->fd, off, bytes, len, &done);
+	int errnum = mw_read_at(object->fd, off, bytes, len, &done);
 	if (errnum && !done)
 		return mw_err_sys(errnum, object->path);
 	*got = done;
